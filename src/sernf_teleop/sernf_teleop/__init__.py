@@ -1,0 +1,1 @@
+"""Operator devices, teleoperation with takeover, and the episode recorder."""

@@ -1,0 +1,1 @@
+"""Operator devices: what a person (or a script in his place) holds in his hands."""

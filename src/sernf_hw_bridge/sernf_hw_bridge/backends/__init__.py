@@ -1,0 +1,1 @@
+"""Hardware behind one protocol: `sim`, `mock`, `franka`, `orca`."""

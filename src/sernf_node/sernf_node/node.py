@@ -1,0 +1,204 @@
+"""The base of every SERNF node: a lifecycle node that starts by itself, with a typed configuration.
+
+Parameters: `config_file` (YAML, see sernf_robot.config), one parameter per field of the configuration dataclass (wins over the
+file), and `autostart` (default true: configure and activate at start). Errors in hooks are logged with their traceback and end in
+the lifecycle's error handling; with autostart they end the process with exit status 1, so that a launch file sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+from sernf_robot.config import ConfigError, from_mapping, load_config
+
+ConfigT = TypeVar("ConfigT")
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LONGEST_WAIT_S = 5.0
+
+
+class SernfNode(LifecycleNode, Generic[ConfigT]):
+    """Subclasses override the four hooks; each may raise.
+
+    `setup` creates publishers, subscriptions and pure objects from `self.config`; `start` begins work; `stop` ends it; `teardown`
+    destroys what `setup` made. `teardown` must cope with a `setup` that failed half-way.
+    """
+
+    def __init__(self, name: str, config_class: type[ConfigT]) -> None:
+        super().__init__(name)
+        self._config_class = config_class
+        self._config: ConfigT | None = None
+        any_type = ParameterDescriptor(dynamic_typing=True)
+        self.declare_parameter("autostart", True, ParameterDescriptor(description="configure and activate at start"))
+        self.declare_parameter("config_file", "", ParameterDescriptor(description="YAML file of the configuration"))
+        self._field_names = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
+        for field_name in self._field_names:
+            self.declare_parameter(field_name, None, any_type)
+
+    @property
+    def config(self) -> ConfigT:
+        """The configuration; only between configure and cleanup."""
+        if self._config is None:
+            raise RuntimeError(f"{self.get_name()} is not configured")
+        return self._config
+
+    def setup(self) -> None:
+        """Create what the node needs from `self.config`."""
+
+    def start(self) -> None:
+        """Begin work."""
+
+    def stop(self) -> None:
+        """End work."""
+
+    def teardown(self) -> None:
+        """Destroy what `setup` created."""
+
+    def read_config(self) -> ConfigT:
+        """Configuration from file and parameters; raises ConfigError."""
+        overrides = {}
+        for name in self._field_names:
+            parameter = self.get_parameter(name)
+            if parameter.type_ != Parameter.Type.NOT_SET:
+                value = parameter.value
+                overrides[name] = list(value) if not isinstance(value, (bool, int, float, str)) else value
+        path = str(self.get_parameter("config_file").value)
+        if path:
+            return load_config(self._config_class, path, overrides)
+        return from_mapping(self._config_class, overrides, where=f"parameters of {self.get_name()}")
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle: read the configuration, then `setup`."""
+        try:
+            self._config = self.read_config()
+        except ConfigError as error:
+            self.get_logger().fatal(str(error))
+            return TransitionCallbackReturn.FAILURE
+        result = self._run(self.setup)
+        if result is not TransitionCallbackReturn.SUCCESS:
+            self._run(self.teardown)
+            return TransitionCallbackReturn.FAILURE
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle: publishers on, then `start`."""
+        result = super().on_activate(state)
+        return result if result is not TransitionCallbackReturn.SUCCESS else self._run(self.start)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle: `stop`."""
+        self._run(self.stop)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle: `teardown`."""
+        result = self._run(self.teardown)
+        self._config = None
+        return result
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle: `stop` if active, `teardown` if configured."""
+        if state.label == "active":
+            self._run(self.stop)
+        return self._run(self.teardown) if state.label in ("active", "inactive") else TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle: back to unconfigured."""
+        self._config = None
+        return self._run(self.teardown)
+
+    def _run(self, hook: Callable[[], None]) -> TransitionCallbackReturn:
+        # rclpy swallows what lifecycle callbacks raise: the traceback has to be logged here.
+        try:
+            hook()
+        except Exception as error:
+            self.get_logger().fatal(f"{hook.__name__} failed: {error}\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def autostart(self) -> bool:
+        """Configure and activate if the parameter `autostart` says so; False when that failed."""
+        if not self.get_parameter("autostart").value:
+            return True
+        if self.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
+            return False
+        return self.trigger_activate() is TransitionCallbackReturn.SUCCESS
+
+
+def run_node(create: Callable[[], SernfNode[Any]], *, args: list[str] | None = None) -> None:
+    """Run one node until SIGINT or SIGTERM; then `stop` and `teardown` run while ROS still works.
+
+    Exits with status 1 when the node could not start or a callback raised. A second signal ends the process at once.
+    """
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    node: SernfNode[Any] | None = None
+    failed = True
+    with _signals_complete() as stopped:
+        try:
+            node = create()
+            if node.autostart():
+                spin_until(node, stopped)
+                failed = False
+        except Exception:
+            logger = rclpy.logging.get_logger("sernf_node") if node is None else node.get_logger()
+            logger.fatal(f"ends because of an error:\n{traceback.format_exc()}")
+        finally:
+            if node is not None:
+                node.trigger_shutdown()
+                node.destroy_node()
+            rclpy.try_shutdown()
+    if failed:
+        sys.exit(1)
+
+
+def spin_until(node: Node, done: Future[Any]) -> None:
+    """Run the callbacks of `node` in this thread until `done` has a result; what a callback raises comes out here."""
+    executor = EventsExecutor()
+    executor.add_node(node)
+    while not done.done():
+        # Never without a timeout: on some C++ libraries EventsExecutor's endless wait becomes a busy loop that cannot be stopped.
+        executor.spin_until_future_complete(done, timeout_sec=LONGEST_WAIT_S)
+    executor.remove_node(node)
+
+
+@contextlib.contextmanager
+def _signals_complete() -> Iterator[Future[Any]]:
+    """A future that SIGINT or SIGTERM completes, from a thread of its own: Python's handlers wait for the executor to return."""
+    stopped: Future[Any] = Future()
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+
+    def wait() -> None:
+        if receiver.recv(1):
+            stopped.set_result(None)
+
+    previous = {number: signal.signal(number, _once_only) for number in STOP_SIGNALS}
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    try:
+        yield stopped
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        sender.close()
+
+
+def _once_only(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)

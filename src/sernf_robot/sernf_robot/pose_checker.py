@@ -1,0 +1,150 @@
+"""Is a commanded pose allowed? Workspace box, table plane and self-collision, on the forward kinematics of the command.
+
+Made for the safety filter at 250 Hz: one pass of kinematics, primitives only, all ids resolved at construction. Fingers may
+touch each other, the thumb and the palm: grasping needs it. The arm may touch nothing. The fixed base, which stands in the
+table, is not checked against table and workspace. Fails only for vectors of a wrong shape (ValueError); poses that are not
+finite are the caller's to refuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sernf_robot.joints import JOINTS
+from sernf_robot.model import ARM_PREFIX, HAND_PREFIX, build_robot_spec, robot_index
+
+FINGER_LINKS = frozenset(
+    f"right_{finger}_{link}" for finger in ("thumb", "index", "middle", "ring", "pinky") for link in ("mp", "pp", "ip", "dp")
+)
+
+# Which links are checked against which: contype bits, and the bits that each refuses. Pairs that the joints' ranges keep apart,
+# or that touch by construction, are left out.
+_BASE, _UPPER_ARM, _ELBOW, _FOREARM, _WRIST, _FLANGE, _TOWER, _HAND = (1 << bit for bit in range(8))
+_KIND_OF_LINK = {
+    "fr3_link0": _BASE, "fr3_link1": _BASE, "fr3_link2": _UPPER_ARM, "fr3_link3": _UPPER_ARM, "fr3_link4": _ELBOW,
+    "fr3_link5": _FOREARM, "fr3_link6": _WRIST, "fr3_link7": _FLANGE, "right_tower": _TOWER,
+}  # fmt: skip
+_REFUSES = {
+    _BASE: 0,
+    _UPPER_ARM: 0,
+    _ELBOW: _BASE,
+    _FOREARM: _BASE | _UPPER_ARM,
+    _WRIST: _BASE | _UPPER_ARM,
+    _FLANGE: _BASE | _UPPER_ARM | _ELBOW | _FOREARM,
+    _TOWER: _BASE | _UPPER_ARM | _ELBOW | _FOREARM,
+    _HAND: _BASE | _UPPER_ARM | _ELBOW | _FOREARM | _WRIST,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseCheckConfig:
+    """Where the robot may be. Everything in the base frame `fr3_link0`, metres; there are no defaults for limits.
+
+    The hand, from its mount at the flange to the fingertips, must stay inside `workspace_min_m`..`workspace_max_m`. Fingers must
+    keep `finger_table_clearance_m` above `table_height_m`, every other link but the base `table_clearance_m` (negative: a command
+    may go that deep, which a compliant finger turns into a light touch). Checked pairs of links keep `self_clearance_m`.
+    """
+
+    workspace_min_m: tuple[float, float, float]
+    workspace_max_m: tuple[float, float, float]
+    table_height_m: float
+    table_clearance_m: float
+    finger_table_clearance_m: float
+    self_clearance_m: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.workspace_min_m, *self.workspace_max_m, self.table_height_m]).all():
+            raise ValueError("workspace_min_m, workspace_max_m, table_height_m: expected finite numbers")
+        if not all(low < high for low, high in zip(self.workspace_min_m, self.workspace_max_m)):
+            raise ValueError(
+                f"workspace_min_m: expected less than workspace_max_m on every axis, "
+                f"got {self.workspace_min_m} and {self.workspace_max_m}"
+            )
+        for name in ("table_clearance_m", "finger_table_clearance_m"):
+            if not -0.03 <= getattr(self, name) <= 0.2:
+                raise ValueError(f"{name}: expected -0.03 to 0.2, got {getattr(self, name)}")
+        if not 0.0 <= self.self_clearance_m <= 0.1:
+            raise ValueError(f"self_clearance_m: expected 0 to 0.1, got {self.self_clearance_m}")
+
+
+class PoseChecker:
+    """Callable on joints (24,) rad: name of each violation ("workspace", "table", "self_collision") to its depth in metres.
+
+    Empty for an allowed pose. Works on its own copy of the robot's model; not for use from several threads at once.
+    """
+
+    def __init__(self, config: PoseCheckConfig) -> None:
+        self.config = config
+        spec = build_robot_spec()
+        for geom in spec.geoms:
+            kind = _KIND_OF_LINK.get(_link_name(geom.parent.name), _HAND)
+            geom.contype, geom.conaffinity = kind, _REFUSES[kind]
+            # MuJoCo adds the margins of both geoms.
+            geom.margin = config.self_clearance_m / 2
+        self._model = spec.compile()
+        self._data = mujoco.MjData(self._model)
+        self._joints = robot_index(self._model).qpos
+        self._qpos = self._data.qpos
+        self._geom_position = self._data.geom_xpos
+        self._geom_rotation = self._data.geom_xmat.reshape(-1, 3, 3)
+        self._prepare_extents()
+        self._low = np.array(config.workspace_min_m)
+        self._high = np.array(config.workspace_max_m)
+
+    def __call__(self, position_rad: ArrayLike) -> dict[str, float]:
+        """Violations of joints (24,) rad, by name, with depths in metres; raises ValueError for another shape."""
+        position = np.asarray(position_rad, dtype=np.float64)
+        if position.shape != (len(JOINTS),):
+            raise ValueError(f"expected {len(JOINTS)} joint positions, got shape {position.shape}")
+        self._qpos[self._joints] = position
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_collision(self._model, self._data)
+        found: dict[str, float] = {}
+        centers = self._geom_position[self._moving]
+        extents = (np.abs(self._geom_rotation[self._moving]) @ self._half_extents)[..., 0] + self._radius
+        below = float((self._floor - (centers[:, 2] - extents[:, 2])).max())
+        centers, extents = centers[self._in_hand], extents[self._in_hand]
+        outside = float(max((self._low - (centers - extents)).max(), (centers + extents - self._high).max()))
+        if outside > 0.0:
+            found["workspace"] = outside
+        if below > 0.0:
+            found["table"] = below
+        if self._data.ncon:
+            depth = self.config.self_clearance_m - float(self._data.contact.dist.min())
+            if depth > 0.0:
+                found["self_collision"] = depth
+        return found
+
+    def colliding_links(self) -> list[tuple[str, str]]:
+        """Pairs of links that the pose checked last brings too close to each other, for messages to people."""
+        pairs = []
+        for contact in self._data.contact:
+            first, second = (self._model.body(self._model.geom_bodyid[geom]).name for geom in contact.geom)
+            pairs.append((_link_name(first), _link_name(second)))
+        return pairs
+
+    def _prepare_extents(self) -> None:
+        """Half-extents of every moving shape, such that |R| @ half + radius is its half-size along the base frame's axes."""
+        model = self._model
+        links = [_link_name(model.body(body).name) for body in model.geom_bodyid]
+        self._moving = np.array([index for index, link in enumerate(links) if link not in ("fr3_link0", "fr3_link1")])
+        half, radius, floor = [], [], []
+        for geom in self._moving:
+            size = model.geom_size[geom]
+            capsule = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_CAPSULE
+            half.append((0.0, 0.0, size[1]) if capsule else size)
+            radius.append(size[0] if capsule else 0.0)
+            clearance = self.config.finger_table_clearance_m if links[geom] in FINGER_LINKS else self.config.table_clearance_m
+            floor.append(self.config.table_height_m + clearance)
+        self._half_extents: NDArray[np.float64] = np.array(half)[:, :, None]
+        self._radius = np.array(radius)[:, None]
+        self._floor = np.array(floor)
+        self._in_hand = np.array([index for index, geom in enumerate(self._moving) if links[geom].startswith("right_")])
+
+
+def _link_name(body: str) -> str:
+    return body.removeprefix(ARM_PREFIX).removeprefix(HAND_PREFIX)

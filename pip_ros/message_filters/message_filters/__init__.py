@@ -1,7 +1,7 @@
 """Stand-in for ROS 2's ``message_filters`` on machines whose ROS 2 comes from PyPI, which lacks that package.
 
-Own code after the documented behaviour of ROS 2 Kilted: the same names and call signatures for the filters below; README.md of
-the folder above lists the few deliberate differences. Every other filter of the upstream package raises an ImportError that says so.
+Own code after the documented behaviour of ROS 2 Kilted: the same names and call signatures for the filters below. The README of
+`pip_ros` lists the few deliberate differences. Every other filter of the upstream package raises an ImportError that says so.
 """
 
 from .absent import UPSTREAM_ONLY, absent_error

@@ -7,9 +7,10 @@ import pytest
 from builtin_interfaces.msg import Time as TimeMsg
 from hypothesis import given
 from hypothesis import strategies as st
-from message_filters import Cache, SimpleFilter
 from rclpy.clock import ClockType
 from rclpy.time import Time
+
+from message_filters import Cache, SimpleFilter
 
 
 def stamped(nanoseconds: int) -> Any:
@@ -36,7 +37,8 @@ def test_answers_follow_the_stamps_whatever_the_order_of_arrival(arrivals: list[
         assert cache.getOldestTime() == ros_time(kept[0])
         assert cache.getLatestTime() == cache.getLastestTime() == ros_time(kept[-1])
         last = cache.getLast()
-        assert last is not None and last.ns == kept[-1]
+        assert last is not None
+        assert last.ns == kept[-1]
     else:
         assert cache.getOldestTime() is cache.getLatestTime() is cache.getLast() is None
 
@@ -56,8 +58,10 @@ def test_a_message_without_stamp_is_dropped_unless_allowed() -> None:
     source.signalMessage(SimpleNamespace(data=1))
     assert strict.getLast() is None
     last, latest = tolerant.getLast(), tolerant.getLatestTime()
-    assert last is not None and last.data == 1
-    assert latest is not None and latest.clock_type == ClockType.ROS_TIME
+    assert last is not None
+    assert last.data == 1
+    assert latest is not None
+    assert latest.clock_type == ClockType.ROS_TIME
 
 
 def test_wrong_questions_are_explained() -> None:

@@ -4,6 +4,7 @@ from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from message_filters.matching import StampQueue, nearest_set
 
 stamps = st.integers(0, 60)
@@ -63,4 +64,5 @@ def test_queue_keeps_the_newest_stamps_and_the_last_message_of_each(pushes: list
     for stamp_ns, msg in model.items():
         assert stamp_ns in queue
         assert queue.pop(stamp_ns) == msg
-    assert len(queue) == 0 and queue.stamps_ns == []
+    assert len(queue) == 0
+    assert queue.stamps_ns == []

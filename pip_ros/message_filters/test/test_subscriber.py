@@ -4,15 +4,16 @@ import importlib
 import time
 from collections.abc import Iterator
 
-import message_filters
 import pytest
 import rclpy
-from message_filters import ApproximateTimeSynchronizer, Cache, Subscriber
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState, Temperature
+
+import message_filters
+from message_filters import ApproximateTimeSynchronizer, Cache, Subscriber
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_two_topics_meet_in_a_synchronizer(node: Node) -> None:
     timer = node.create_timer(0.05, lambda: (joint_publisher.publish(joint_state), warmth_publisher.publish(temperature)))
     spin_until(node, sets)
     node.destroy_timer(timer)
-    assert sets and sets[0] == (joint_state, temperature)
+    assert sets
+    assert sets[0] == (joint_state, temperature)
     assert cache.getLast() == joint_state
     assert joints.getTopic() == "mf_test/joints"
     assert joints.topic_name == "/mf_test/joints", "attributes of the subscription are readable on the filter"

@@ -8,8 +8,9 @@ import pytest
 from builtin_interfaces.msg import Time as TimeMsg
 from hypothesis import given
 from hypothesis import strategies as st
-from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from rclpy.time import Time
+
+from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 
 MS = 1_000_000
 

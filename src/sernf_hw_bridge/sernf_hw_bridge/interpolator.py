@@ -52,6 +52,11 @@ class Interpolator:
         """Whether the line to the last target has been travelled."""
         return self._elapsed_s >= self._duration_s
 
+    @property
+    def remaining_s(self) -> float:
+        """Time until the line to the last target has been travelled."""
+        return self._duration_s - self._elapsed_s
+
     def set_target(self, position_rad: Array, command_period_s: float) -> None:
         """Go from the present reference to `position_rad`, (n,) finite rad; commands come every `command_period_s`."""
         period_s = PERIOD_STRETCH * min(max(command_period_s, SHORTEST_PERIOD_S), LONGEST_PERIOD_S)

@@ -78,7 +78,9 @@ class SafetyFilter:
         position_rad = np.asarray(position_rad, dtype=np.float64)
         joints = len(self.limits.joint_names)
         if position_rad.shape != (joints,) or not np.isfinite(position_rad).all():
-            raise ValueError(f"cannot seed the safety filter: expected {joints} finite joint positions in rad, got {position_rad}")
+            raise ValueError(
+                f"cannot seed the safety filter: expected {joints} finite joint positions in rad, got {position_rad}"
+            )
         state = MotionState.at_rest(position_rad)
         if not self._planner.brake(state, self._plan):
             raise ValueError(f"cannot seed the safety filter: no braking plan from rest at {position_rad}")
@@ -196,7 +198,9 @@ class SafetyFilter:
             for name, depth_m in self._pose_check(pose).items():
                 deepest[name] = max(depth_m, deepest.get(name, 0.0))
             objections = tuple(
-                name for name, depth_m in deepest.items() if not depth_m <= self._allowed_depth_m.get(name, 0.0) + DEPTH_ROUNDING_M
+                name
+                for name, depth_m in deepest.items()
+                if not depth_m <= self._allowed_depth_m.get(name, 0.0) + DEPTH_ROUNDING_M
             )
             if objections:
                 return deepest, objections
@@ -242,7 +246,9 @@ class SafetyFilter:
         ahead = np.where(velocity_rad_s > 0, self.limits.position_max_rad - target_rad, target_rad - self.limits.position_min_rad)
         acceleration = self._planner.acceleration_rad_s2
         build_up_s = acceleration / self._planner.jerk_rad_s3
-        stoppable = acceleration * (np.sqrt(0.25 * build_up_s**2 + 2.0 * np.maximum(ahead, 0.0) / acceleration) - 0.5 * build_up_s)
+        stoppable = acceleration * (
+            np.sqrt(0.25 * build_up_s**2 + 2.0 * np.maximum(ahead, 0.0) / acceleration) - 0.5 * build_up_s
+        )
         bound = np.minimum(stoppable, self._planner.velocity_rad_s * 0.999)
         clipped: Array = np.clip(velocity_rad_s, -bound, bound)
         return clipped

@@ -1,0 +1,1 @@
+"""Bringup, command line, episode runner and benches."""

@@ -1,0 +1,1 @@
+"""Benchmarks: what a measuring command prints, and one module a bench with `measure(seconds) -> Report`."""

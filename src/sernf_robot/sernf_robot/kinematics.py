@@ -35,7 +35,7 @@ class InverseConfig:
     max_iterations: int = 200
     position_tolerance_m: float = 5e-4
     rotation_tolerance_rad: float = 2e-3
-    limit_margin_rad: float = 0.02
+    limit_margin_rad: float = 0.14
 
     def __post_init__(self) -> None:
         for name in ("damping", "max_step_rad", "max_iterations", "position_tolerance_m", "rotation_tolerance_rad"):
@@ -99,9 +99,10 @@ class Kinematics:
                 return arm
             jacobian = self._hand_jacobian()
             left, stretch, right = np.linalg.svd(jacobian)
-            idle = right[6]
             step = right[:6].T @ (stretch / (stretch**2 + config.damping) * (left.T @ error))
-            step += config.posture_gain * (idle @ (posture - arm)) * idle
+            # The posture pulls along what the hand does not feel: the null space, and what singularities add to it.
+            unfelt = np.append((config.damping / (stretch**2 + config.damping)) ** 2, 1.0)
+            step += config.posture_gain * (right.T @ (unfelt * (right @ (posture - arm))))
             largest = float(np.abs(step).max())
             if largest > config.max_step_rad:
                 step *= config.max_step_rad / largest

@@ -123,6 +123,7 @@ def build_robot_spec(*, visual: Visual = "none") -> mujoco.MjSpec:
     flange = robot.body(ARM_PREFIX + "fr3_link7")
     flange.add_site(name=HAND_FRAME, pos=FLANGE_OFFSET_M, quat=FLANGE_QUATERNION, size=[0.002] * 3, group=5)
     frame = flange.add_frame(pos=FLANGE_OFFSET_M, quat=FLANGE_QUATERNION)
+    hand.body("right_tower").pos = TOWER_OFFSET_M
     frame.attach_body(hand.body("right_tower"), HAND_PREFIX, "")
     for body in robot.bodies:
         body.gravcomp = 1.0

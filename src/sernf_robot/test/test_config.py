@@ -55,7 +55,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ({"period_s": 1, "count": 1.5}, "count: expected a whole number"),
         ({"period_s": 1, "kind": "c"}, "kind: expected one of 'a', 'b'"),
         ({"period_s": 1, "point_m": [1]}, "point_m: expected a list of 2 values"),
-        ({"period_s": 1, "inner": {"width": 1}}, "inner: unknown key 'width': wrong unit, expected 'width_m'"),
+        ({"period_s": 1, "inner": {"width_mm": 1}}, "inner: unknown key 'width_mm': wrong unit, expected 'width_m'"),
         ({"period_s": 1, "parts": {"x": {}}}, r"parts\.x: missing key 'width_m'"),
         ({"period_s": -1}, "period_s: expected a positive number"),
     ],

@@ -1,0 +1,24 @@
+"""Scripted demonstrators: they act on what is published (joints, object poses), as a person at an operator's device would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sernf_robot.kinematics import Kinematics
+from sernf_sim.demonstrators.demonstrator import Demonstrator, Observation
+from sernf_sim.demonstrators.duck import DuckDemonstrator
+
+DEMONSTRATORS: dict[str, Callable[[Kinematics, np.random.Generator], Demonstrator]] = {"duck": DuckDemonstrator}
+"""Task's name -> constructor."""
+
+
+def make_demonstrator(task: str, kinematics: Kinematics, rng: np.random.Generator) -> Demonstrator:
+    """The demonstrator of that task; raises ValueError that lists the known ones."""
+    if task not in DEMONSTRATORS:
+        raise ValueError(f"no demonstrator for task '{task}'; known: {', '.join(sorted(DEMONSTRATORS))}")
+    return DEMONSTRATORS[task](kinematics, rng)
+
+
+__all__ = ["DEMONSTRATORS", "Demonstrator", "Observation", "make_demonstrator"]

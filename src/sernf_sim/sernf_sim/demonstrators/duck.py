@@ -1,0 +1,216 @@
+"""Scripted duck demonstrator with human-like variety: it grasps from several headings, hurries or dawdles, takes detours, pauses, and
+misplaces hand and duck now and then, so its demonstrations are multimodal and some of them fail.
+
+It acts on measured joints and estimated object poses only. The grasp ignores the duck's yaw: the hand encloses the duck from above with
+its palm tilted towards it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sernf_robot.joints import HAND_JOINTS
+from sernf_robot.kinematics import FloatArray, Kinematics
+from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
+from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
+
+DUCK_IN_HAND_M = np.array([-0.0253, 0.0593, 0.2583])
+"""Where the duck is in the hand frame when the fingers close around it."""
+GRASP_HEIGHT_M = 0.026
+POSTURE_ARM_RAD = np.array([0.0, -0.45, 0.0, -2.5, 0.0, 2.9, 0.785])
+
+_ABDUCTION = {"right_index_abd": -0.367, "right_middle_abd": 0.126, "right_ring_abd": 0.344, "right_pinky_abd": 0.143}
+_FINGERS = ("index", "middle", "ring", "pinky")
+
+
+def _fingers(mcp: float, pip: float, thumb: tuple[float, float, float, float]) -> FloatArray:
+    joints = {"right_wrist": -0.054, **_ABDUCTION}
+    joints |= dict(zip(("right_thumb_mcp", "right_thumb_abd", "right_thumb_pip", "right_thumb_dip"), thumb))
+    for finger in _FINGERS:
+        joints |= {f"right_{finger}_mcp": mcp, f"right_{finger}_pip": pip}
+    return np.array([joints[name] for name in HAND_JOINTS])
+
+
+OPEN_RAD = _fingers(0.118, 0.300, (-0.035, -0.544, -0.598, -0.279))
+"""Hand joints (17,) rad around the duck; also the hand's start pose."""
+CLOSED_RAD = _fingers(1.339, 0.917, (0.429, -0.579, 0.243, 0.608))
+"""Hand joints (17,) rad that hold the duck; closing further would eject it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How one attempt is made. Durations are divided by `speed`."""
+
+    heading_offset_rad: float
+    tilt_rad: float
+    speed: float
+    approach_height_m: float
+    lift_height_m: float
+    approach_bend_m: FloatArray
+    transit_bend_m: FloatArray
+    pause_before_s: float
+    pause_above_s: float
+    pause_at_bowl_s: float
+    grasp_error_m: FloatArray
+    place_error_m: FloatArray
+    close_share: float
+    tremor_m: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variety:
+    """Distributions from which the style of an attempt is drawn."""
+
+    heading_modes_rad: tuple[float, ...] = (-0.35, 0.0, 0.35)
+    heading_spread_rad: float = 0.07
+    tilt_rad: float = 0.764
+    tilt_spread_rad: float = 0.04
+    detour_probability: float = 0.4
+    pause_probability: float = 0.3
+    careless_probability: float = 0.12
+    grasp_error_m: float = 0.005
+    careless_grasp_error_m: float = 0.022
+    place_error_m: float = 0.012
+    careless_place_error_m: float = 0.045
+
+    def draw(self, rng: np.random.Generator) -> Style:
+        """One attempt's style."""
+
+        def pause() -> float:
+            return float(rng.uniform(0.2, 0.7)) if rng.random() < self.pause_probability else 0.0
+
+        def bend(reach_m: float) -> FloatArray:
+            if rng.random() >= self.detour_probability:
+                return np.zeros(3)
+            return (
+                np.array([rng.uniform(-0.5, 0.2), rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.0), rng.uniform(0.1, 0.8)])
+                * reach_m
+            )
+
+        def error(usual_m: float, careless_m: float) -> FloatArray:
+            spread_m = careless_m if rng.random() < self.careless_probability else usual_m
+            return np.array([*rng.normal(0.0, spread_m, 2), 0.0])
+
+        return Style(
+            heading_offset_rad=float(rng.choice(self.heading_modes_rad) + rng.normal(0.0, self.heading_spread_rad)),
+            tilt_rad=float(self.tilt_rad + rng.normal(0.0, self.tilt_spread_rad)),
+            speed=float(np.exp(rng.uniform(np.log(0.8), np.log(1.3)))),
+            approach_height_m=float(rng.uniform(0.07, 0.12)),
+            lift_height_m=float(rng.uniform(0.13, 0.19)),
+            approach_bend_m=bend(0.07),
+            transit_bend_m=bend(0.06),
+            pause_before_s=float(rng.uniform(0.0, 0.3)) + pause(),
+            pause_above_s=pause(),
+            pause_at_bowl_s=pause(),
+            grasp_error_m=error(self.grasp_error_m, self.careless_grasp_error_m),
+            place_error_m=error(self.place_error_m, self.careless_place_error_m),
+            close_share=float(rng.uniform(0.97, 1.01)),
+            tremor_m=float(rng.uniform(0.0, 0.0015)),
+        )
+
+
+class DuckDemonstrator:
+    """Makes attempts at the duck task; see the module's text. One style is drawn per `reset`."""
+
+    def __init__(
+        self,
+        kinematics: Kinematics,
+        rng: np.random.Generator,
+        *,
+        variety: Variety | None = None,
+        max_speed_rad_s: FloatArray | None = None,
+    ) -> None:
+        self._kinematics = kinematics
+        self._rng = rng
+        self._variety = variety or Variety()
+        speed = DEFAULT_MAX_SPEED_RAD_S if max_speed_rad_s is None else max_speed_rad_s
+        self._motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, speed, ACT_PERIOD_S)
+        self._script: Iterator[FloatArray] = iter(())
+        self.phase = "idle"
+        self.done = True
+
+    def reset(self, observation: Observation) -> None:
+        """Begin an attempt at the robot's present pose."""
+        self.style = self._variety.draw(self._rng)
+        self._motion.start(np.asarray(observation.joint_position_rad, dtype=np.float64))
+        self._observation = observation
+        self._script = self._attempt(self.style)
+        self.done = False
+
+    def act(self, observation: Observation) -> FloatArray:
+        """Joint targets (24,) rad for the next 50 ms."""
+        self._observation = observation
+        target = next(self._script, None)
+        if target is None:
+            self.done, self.phase = True, "done"
+            return self._motion.target_rad.copy()
+        return target
+
+    def _attempt(self, style: Style) -> Iterator[FloatArray]:
+        motion, quick = self._motion, 1.0 / style.speed
+        up = np.array([0.0, 0.0, 1.0])
+        self.phase = "wait"
+        yield from motion.hold(style.pause_before_s)
+        self.phase = "approach"
+        above = self._grasp_pose(style, style.approach_height_m, OPEN_RAD)
+        yield from motion.move(above, 1.7 * quick, via_m=(style.approach_bend_m,))
+        yield from motion.hold(style.pause_above_s)
+        self.phase = "descend"
+        yield from motion.move(self._grasp_pose(style, 0.0, OPEN_RAD), 1.0 * quick)
+        yield from motion.hold(0.1)
+        self.phase = "close"
+        grasp = motion.pose
+        closed = OPEN_RAD + style.close_share * (CLOSED_RAD - OPEN_RAD)
+        yield from motion.move(HandPose(grasp.position_m, grasp.rotation, closed), 0.8 * quick)
+        yield from motion.hold(0.2)
+        self.phase = "lift"
+        lifted = HandPose(grasp.position_m + style.lift_height_m * up, grasp.rotation, closed)
+        yield from motion.move(lifted, 1.0 * quick)
+        self.phase = "carry"
+        held_m = self._held_offset()
+        yield from motion.move(
+            self._place_pose(style, held_m, style.lift_height_m, closed), 1.7 * quick, via_m=(style.transit_bend_m,)
+        )
+        yield from motion.hold(style.pause_at_bowl_s + 0.1)
+        self.phase = "lower"
+        lowered = self._place_pose(style, held_m, 0.055, closed)
+        yield from motion.move(lowered, 0.7 * quick)
+        self.phase = "release"
+        yield from motion.move(HandPose(lowered.position_m, lowered.rotation, OPEN_RAD), 0.6 * quick)
+        self.phase = "retreat"
+        yield from motion.move(HandPose(lowered.position_m + 0.12 * up, lowered.rotation, OPEN_RAD), 0.8 * quick)
+        yield from motion.hold(0.6)
+
+    def _grasp_pose(self, style: Style, height_m: float, fingers_rad: FloatArray) -> HandPose:
+        duck = self._observation.object_poses["duck"][0]
+        rotation = palm_rotation(np.arctan2(duck[1], duck[0]) + style.heading_offset_rad, style.tilt_rad)
+        center = np.array([duck[0], duck[1], GRASP_HEIGHT_M + height_m]) + style.grasp_error_m
+        return HandPose(center - rotation @ DUCK_IN_HAND_M, rotation, fingers_rad)
+
+    def _held_offset(self) -> FloatArray:
+        """Where the duck really is in the hand frame, (3,) m; where it should be if it does not seem to be in the hand."""
+        position, rotation = self._kinematics.hand_pose(self._observation.joint_position_rad)
+        offset: FloatArray = rotation.T @ (self._observation.object_poses["duck"][0] - position)
+        return offset if np.linalg.norm(offset - DUCK_IN_HAND_M) < 0.06 else DUCK_IN_HAND_M
+
+    def _place_pose(self, style: Style, held_m: FloatArray, height_m: float, fingers_rad: FloatArray) -> HandPose:
+        bowl = self._observation.object_poses["bowl"][0]
+        rotation = palm_rotation(np.arctan2(bowl[1], bowl[0]) + style.heading_offset_rad, style.tilt_rad)
+        center = np.array([bowl[0], bowl[1], height_m]) + style.place_error_m
+        return HandPose(center - rotation @ held_m, rotation, fingers_rad)
+
+
+def palm_rotation(heading_rad: float, tilt_rad: float) -> FloatArray:
+    """Hand frame (3, 3) whose fingers point along `heading_rad` and downwards, `tilt_rad` away from the vertical."""
+    forward = np.array([np.cos(heading_rad), np.sin(heading_rad), 0.0])
+    up = np.array([0.0, 0.0, 1.0])
+    along_fingers = np.sin(tilt_rad) * forward - np.cos(tilt_rad) * up
+    out_of_palm = -np.cos(tilt_rad) * forward - np.sin(tilt_rad) * up
+    return np.column_stack([np.cross(out_of_palm, along_fingers), out_of_palm, along_fingers])
+
+
+DEFAULT_MAX_SPEED_RAD_S = np.array([1.0, 0.8, 1.0, 1.0, 1.6, 1.3, 1.6, 1.3, *np.full(16, 3.0)])
+"""Joint speeds (24,) of targets: about two thirds of the limits in config/limits.yaml."""

@@ -35,7 +35,9 @@ class Diagnostics:
     def publish(self) -> None:
         """Publish now, for instance when something has just gone wrong."""
         level, message, values = self._report()
-        status = DiagnosticStatus(level=bytes([level]), name=self._node.get_name(), message=message, hardware_id=self._hardware_id)
+        status = DiagnosticStatus(
+            level=bytes([level]), name=self._node.get_name(), message=message, hardware_id=self._hardware_id
+        )
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()

@@ -25,6 +25,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+
 from sernf_robot.config import ConfigError, from_mapping, load_config
 
 ConfigT = TypeVar("ConfigT")
@@ -37,13 +38,16 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
     """Subclasses override the four hooks; each may raise.
 
     `setup` creates publishers, subscriptions and pure objects from `self.config`; `start` begins work; `stop` ends it; `teardown`
-    destroys what `setup` made. `teardown` must cope with a `setup` that failed half-way.
+    destroys what `setup` made. When `setup`, `start` or `stop` raises, `teardown` follows at once: it must cope with half-made things.
     """
 
     def __init__(self, name: str, config_class: type[ConfigT]) -> None:
         super().__init__(name)
         self._config_class = config_class
         self._config: ConfigT | None = None
+        self.stop_requested: Future[None] = Future()
+        """completes at a stop signal and at the lifecycle's shutdown; then the process ends"""
+        self.is_shut_down = False
         any_type = ParameterDescriptor(dynamic_typing=True)
         self.declare_parameter("autostart", True, ParameterDescriptor(description="configure and activate at start"))
         self.declare_parameter("config_file", "", ParameterDescriptor(description="YAML file of the configuration"))
@@ -90,21 +94,20 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
         except ConfigError as error:
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
-        result = self._run(self.setup)
-        if result is not TransitionCallbackReturn.SUCCESS:
-            self._run(self.teardown)
+        if self._run(self.setup) is not TransitionCallbackReturn.SUCCESS:
+            self.on_cleanup(state)
             return TransitionCallbackReturn.FAILURE
-        return result
+        return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle: publishers on, then `start`."""
         result = super().on_activate(state)
-        return result if result is not TransitionCallbackReturn.SUCCESS else self._run(self.start)
+        return self._run(self.start) if result is TransitionCallbackReturn.SUCCESS else result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle: `stop`."""
-        self._run(self.stop)
-        return super().on_deactivate(state)
+        result = self._run(self.stop)
+        return super().on_deactivate(state) if result is TransitionCallbackReturn.SUCCESS else result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle: `teardown`."""
@@ -113,15 +116,16 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
         return result
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle: `stop` if active, `teardown` if configured."""
-        if state.label == "active":
-            self._run(self.stop)
-        return self._run(self.teardown) if state.label in ("active", "inactive") else TransitionCallbackReturn.SUCCESS
+        """Lifecycle: `stop` if active, `teardown` if configured; then the process ends."""
+        stopped = self._run(self.stop) if state.label == "active" else TransitionCallbackReturn.SUCCESS
+        torn_down = self.on_cleanup(state) if self._config is not None else TransitionCallbackReturn.SUCCESS
+        self.is_shut_down = True
+        self.request_stop()
+        return torn_down if stopped is TransitionCallbackReturn.SUCCESS else stopped
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle: back to unconfigured."""
-        self._config = None
-        return self._run(self.teardown)
+        """Lifecycle: a hook has raised; `teardown`, then unconfigured."""
+        return self.on_cleanup(state) if self._config is not None else TransitionCallbackReturn.SUCCESS
 
     def _run(self, hook: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows what lifecycle callbacks raise: the traceback has to be logged here.
@@ -131,6 +135,11 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
             self.get_logger().fatal(f"{hook.__name__} failed: {error}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
+
+    def request_stop(self) -> None:
+        """End the process soon; from any thread."""
+        if not self.stop_requested.done():
+            self.stop_requested.set_result(None)
 
     def autostart(self) -> bool:
         """Configure and activate if the parameter `autostart` says so; False when that failed."""
@@ -144,25 +153,29 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
 def run_node(create: Callable[[], SernfNode[Any]], *, args: list[str] | None = None) -> None:
     """Run one node until SIGINT or SIGTERM; then `stop` and `teardown` run while ROS still works.
 
-    Exits with status 1 when the node could not start or a callback raised. A second signal ends the process at once.
+    A lifecycle shutdown ends the process too. Exits with status 1 when the node could not start or a callback raised. A second
+    signal ends the process at once.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: SernfNode[Any] | None = None
     failed = True
-    with _signals_complete() as stopped:
-        try:
-            node = create()
+    try:
+        node = create()
+        with _stop_signals(node.request_stop):
             if node.autostart():
-                spin_until(node, stopped)
+                spin_until(node, node.stop_requested)
                 failed = False
-        except Exception:
-            logger = rclpy.logging.get_logger("sernf_node") if node is None else node.get_logger()
-            logger.fatal(f"ends because of an error:\n{traceback.format_exc()}")
-        finally:
-            if node is not None:
-                node.trigger_shutdown()
-                node.destroy_node()
-            rclpy.try_shutdown()
+            if not node.is_shut_down and node.trigger_shutdown() is not TransitionCallbackReturn.SUCCESS:
+                failed = True
+    except Exception:
+        logger = rclpy.logging.get_logger("sernf_node") if node is None else node.get_logger()
+        logger.fatal(f"ends because of an error:\n{traceback.format_exc()}")
+        if node is not None and not node.is_shut_down:
+            node.trigger_shutdown()
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
     if failed:
         sys.exit(1)
 
@@ -178,21 +191,22 @@ def spin_until(node: Node, done: Future[Any]) -> None:
 
 
 @contextlib.contextmanager
-def _signals_complete() -> Iterator[Future[Any]]:
-    """A future that SIGINT or SIGTERM completes, from a thread of its own: Python's handlers wait for the executor to return."""
-    stopped: Future[Any] = Future()
+def _stop_signals(on_signal: Callable[[], None]) -> Iterator[None]:
+    """Call `on_signal` at SIGINT or SIGTERM, from a thread of its own: Python's handlers wait for the executor to return."""
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
 
     def wait() -> None:
-        if receiver.recv(1):
-            stopped.set_result(None)
+        with receiver:
+            while number := receiver.recv(1):
+                if number[0] in STOP_SIGNALS:
+                    on_signal()
 
     previous = {number: signal.signal(number, _once_only) for number in STOP_SIGNALS}
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=wait, name="signals", daemon=True).start()
     try:
-        yield stopped
+        yield
     finally:
         signal.set_wakeup_fd(-1)
         for number, handler in previous.items():

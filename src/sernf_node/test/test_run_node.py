@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
+import signal
 import sys
 from dataclasses import dataclass
 from sernf_node import SernfNode, run_node
@@ -23,6 +24,7 @@ class Probe(SernfNode[Config]):
     def __init__(self):
         super().__init__("probe", Config)
     def setup(self):
+        signal.signal(signal.SIGWINCH, lambda *_: None)
         print("setup", self.config.rate_hz, flush=True)
         if "setup" in sys.argv:
             raise RuntimeError("broken on purpose")
@@ -34,8 +36,12 @@ class Probe(SernfNode[Config]):
     def tick(self):
         if "callback" in sys.argv:
             raise RuntimeError("broken on purpose")
+        if "shutdown" in sys.argv:
+            self.trigger_shutdown()
     def stop(self):
         print("stop", flush=True)
+        if "stop" in sys.argv:
+            raise RuntimeError("broken on purpose")
     def teardown(self):
         print("teardown", flush=True)
 
@@ -86,7 +92,8 @@ def test_an_exception_ends_the_process_with_its_traceback_and_status_1(start: St
     process = start(place)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "broken on purpose" in errors and "Traceback" in errors
+    assert "broken on purpose" in errors
+    assert "Traceback" in errors
     assert output.split()[-1] == "teardown"
 
 
@@ -99,14 +106,17 @@ def test_a_parameter_overrides_the_file_which_overrides_the_default(start: Start
     wait_for(process, "setup 30.0")
 
 
-@pytest.mark.parametrize("content, hint", [("rate_ms: 3\n", "rate_hz"), ("rate_hz: fast\n", "expected a number"), ("rate_hz: [\n", "YAML")])
+@pytest.mark.parametrize(
+    ("content", "hint"), [("rate_ms: 3\n", "rate_hz"), ("rate_hz: fast\n", "expected a number"), ("rate_hz: [\n", "YAML")]
+)
 def test_a_bad_configuration_file_is_refused_with_its_name(start: Start, tmp_path: Path, content: str, hint: str) -> None:
     file = tmp_path / "probe.yaml"
     file.write_text(content)
     process = start("--ros-args", "-p", f"config_file:={file}")
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert str(file) in errors and hint in errors
+    assert str(file) in errors
+    assert hint in errors
 
 
 def test_without_autostart_the_node_waits_unconfigured(start: Start) -> None:
@@ -117,3 +127,27 @@ def test_without_autostart_the_node_waits_unconfigured(start: Start) -> None:
     output, _ = process.communicate(timeout=20)
     assert output == ""
     assert process.returncode == 0
+
+
+def test_other_signals_do_not_end_the_node(start: Start) -> None:
+    process = start("winch")
+    wait_for(process, "start")
+    process.send_signal(signal.SIGWINCH)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+
+
+def test_the_lifecycle_shutdown_ends_the_process(start: Start) -> None:
+    process = start("shutdown")
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert output.split()[-2:] == ["stop", "teardown"]
+
+
+def test_a_stop_that_raises_still_tears_down_and_is_a_failure(start: Start) -> None:
+    process = start("stop")
+    wait_for(process, "start")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert output.split() == ["stop", "teardown"]

@@ -1,0 +1,316 @@
+"""Franka FR3 through franky: joint impedance tracking, with the robot's own 1 kHz loop inside franky's C++ thread.
+
+All calls into franky come from one `IoThread`, except the hand-over of a new reference, which franky makes safe for any thread. The
+state is polled there and handed over as the newest `JointReading`; its stamp is the moment at which the robot's clock was seen to
+advance, so it stands still when the robot falls silent. Failures: a lost connection fails reads and writes; a robot that has taken
+control away (collision reflex, user stop) fails writes but goes on measuring. Both last until `recover`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from sernf_hw_bridge.backends.franka_config import FrankaConfig, PayloadConfig
+from sernf_hw_bridge.backends.io_thread import IoThread
+from sernf_hw_bridge.backends.protocol import BackendError, JointReading
+from sernf_hw_bridge.trajectories import Array
+from sernf_robot.joints import ARM_JOINTS
+
+__all__ = ["FrankaBackend", "FrankaConfig", "PayloadConfig"]
+
+LOG = logging.getLogger(__name__)
+
+_REMEDIES = (
+    ("refused", "is the robot on, and FCI activated in Franka Desk?"),
+    ("timeout", "check cable, power and FCI, then re-arm"),
+    ("TCP", "the connection is gone; check cable and power, then re-arm"),
+    ("Net Exception", "the connection is gone; check cable and power, then re-arm"),
+    ("realtime", "use a PREEMPT_RT kernel and allow real-time scheduling, or set 'realtime: ignore'"),
+    ("version", "the robot's system version does not fit the installed libfranka; see franky's table of versions"),
+    ("reflex", "free the robot, then re-arm"),
+    ("communication_constraints", "packets were late; see docs/real_robot.md about the network and PREEMPT_RT"),
+    ("user_stopped", "release the emergency stop, then re-arm"),
+)
+_UNUSABLE_MODES = {
+    "UserStopped": "release the emergency stop or the enabling device",
+    "Guiding": "let go of the guiding buttons",
+    "Reflex": "free the robot and re-arm",
+}
+_IN_CONTROL_TIMEOUT_S = 1.0
+_STOP_S = 1.0
+"""Longest braking; a robot that is not at rest by then (wrong payload) is stopped by its own controller."""
+_CLOSE_S = 0.5
+"""How long a failed connection may take to close before it is left behind."""
+_VELOCITY_FILTER_S = 0.02
+_WRITES_ENDED_S = 0.06
+"""Without a new target for so long the reference's velocity becomes zero; more than the period of targets at 20 Hz."""
+
+
+def _explain(error: Exception) -> str:
+    text = f"{type(error).__name__} {error}".lower()
+    for mark, remedy in _REMEDIES:
+        if mark.lower() in text:
+            return remedy
+    return "see the robot's messages in Franka Desk, then re-arm"
+
+
+def _import_franky() -> Any:
+    try:
+        import franky
+    except ImportError as error:
+        raise BackendError(f"franka: expected the package franky-control, got '{error}'; install it: pip install franky-control") from error
+    return franky
+
+
+class _TargetVelocity:
+    """Low-passed velocity of a series of targets, (7,) rad and monotonic seconds; zero before the second one."""
+
+    def __init__(self, position_rad: Array) -> None:
+        self.position_rad = position_rad
+        self.updated_s = math.inf
+        self._velocity_rad_s: Array = np.zeros_like(position_rad)
+
+    def update(self, position_rad: Array, now_s: float) -> Array:
+        elapsed_s = now_s - self.updated_s
+        if elapsed_s > 0.0:
+            weight = -math.expm1(-elapsed_s / _VELOCITY_FILTER_S)
+            self._velocity_rad_s = self._velocity_rad_s + weight * ((position_rad - self.position_rad) / elapsed_s - self._velocity_rad_s)
+        self.position_rad, self.updated_s = position_rad, now_s
+        return self._velocity_rad_s
+
+
+class _Session:
+    """One connection to the robot. Everything but `reading`, `lost_control` and `set_reference` runs in its own thread."""
+
+    def __init__(self, franky: Any, config: FrankaConfig) -> None:
+        self._franky = franky
+        self._config = config
+        self._robot: Any = None
+        self._tracker: Any = None
+        self._velocity = _TargetVelocity(np.zeros(len(ARM_JOINTS)))
+        self._resting = True
+        self._reference_lock = threading.Lock()
+        self._robot_time_ms = -1
+        self._advanced_s = 0.0
+        self.reading: JointReading | None = None
+        self.lost_control: str | None = None
+        self.io = IoThread(
+            "franka", poll=self._poll, close=self._close, explain=_explain, period_s=config.poll_period_s
+        )
+
+    def connect(self) -> None:
+        """Open the connection and take the first reading."""
+        realtime = self._franky.RealtimeConfig
+        self._robot = self._franky.Robot(
+            self._config.host, realtime_config=realtime.Enforce if self._config.realtime == "enforce" else realtime.Ignore
+        )
+        self._advanced_s = time.monotonic()
+        self._poll()
+        self.io.resume()
+
+    def recover_errors(self) -> None:
+        """Run the robot's automatic error recovery if it has errors."""
+        state = self._robot.state
+        if state.robot_mode.name == "Reflex" or self._robot.has_errors:
+            LOG.info("franka: automatic error recovery")
+            if not self._robot.recover_from_errors():
+                raise BackendError("franka: the robot's automatic error recovery failed; see its messages in Franka Desk, then re-arm")
+
+    def take_control(self) -> None:
+        """Hold the measured pose under joint impedance; from then on references are followed."""
+        if self._hold():
+            return
+        mode = self._robot.state.robot_mode.name
+        if mode in _UNUSABLE_MODES:
+            raise BackendError(f"franka: expected a robot ready to move, got one in mode {mode}; {_UNUSABLE_MODES[mode]}")
+        self.release()
+        config, payload = self._config, self._config.payload
+        self._robot.set_collision_behavior(list(config.collision_torque_nm), list(config.collision_force_n))
+        self._robot.set_load(payload.mass_kg, list(payload.center_m), payload.inertia_matrix().flatten().tolist())
+        damping = None if config.damping_nm_s_rad is None else np.array(config.damping_nm_s_rad)
+        tracker = self._franky.JointImpedanceTracker(self._robot, stiffness=np.array(config.stiffness_nm_rad), damping=damping)
+        deadline_s = time.monotonic() + _IN_CONTROL_TIMEOUT_S
+        while not self._robot.is_in_control:
+            if not self._robot.poll_motion() or time.monotonic() > deadline_s:
+                raise BackendError("franka: the robot did not take up the tracking motion; see its messages in Franka Desk")
+            time.sleep(0.005)
+        self.lost_control = None
+        with self._reference_lock:
+            self._tracker = tracker
+            self._rest_at(np.array(self._robot.state.q))
+
+    def _hold(self) -> bool:
+        """Make the measured pose the reference of a healthy tracker; False when there is none."""
+        if self._tracker is None or self.lost_control or not self._robot.is_in_control:
+            return False
+        with self._reference_lock:
+            self._rest_at(np.array(self._robot.state.q))
+        return True
+
+    def release(self) -> None:
+        """Bring the arm to rest and give control back to the robot, which holds its pose by itself."""
+        if self._tracker is None:
+            return
+        if self._robot.is_in_control:
+            self._robot.move(self._franky.TorqueStopMotion(max_duration=_STOP_S), asynchronous=True)
+        self._drop_tracker()
+
+    def set_reference(self, position_rad: Array, now_s: float) -> bool:
+        """Give the newest target to franky's control thread, with the velocity of the latest targets; False when nothing is tracked.
+
+        Without that velocity the damping makes every joint lag by damping / stiffness, 0.3 s at the last one.
+        """
+        with self._reference_lock:
+            if self._tracker is None:
+                return False
+            self._tracker.set_target(position_rad, dq=self._velocity.update(position_rad, now_s))
+            self._resting = False
+        return True
+
+    def _rest_at(self, position_rad: Array) -> None:
+        """Make a reference at rest; the caller holds the lock."""
+        self._resting = True
+        self._velocity = _TargetVelocity(position_rad)
+        self._tracker.set_target(position_rad, dq=np.zeros(len(ARM_JOINTS)))
+
+    def _drop_tracker(self) -> None:
+        if self._tracker is None:
+            return
+        with self._reference_lock:
+            self._tracker, self._resting = None, True
+        try:
+            if not self._robot.join_motion(2.0 * _STOP_S):
+                raise BackendError(f"franka: the motion did not end within {2.0 * _STOP_S} s; press the emergency stop")
+        except self._franky.ControlException as error:
+            LOG.info("franka: the motion that ended had failed: %s", error)
+
+    def _poll(self) -> None:
+        state = self._robot.state
+        now_s = time.monotonic()
+        robot_time_ms = state.time.to_msec()
+        if robot_time_ms != self._robot_time_ms:
+            self._robot_time_ms = robot_time_ms
+            self._advanced_s = now_s
+            self.reading = JointReading(np.array(state.q, dtype=np.float64), np.array(state.dq, dtype=np.float64), now_s)
+        elif now_s - self._advanced_s > self._config.silent_after_s:
+            raise BackendError(
+                f"franka: expected a new state every millisecond, got none for {now_s - self._advanced_s:.2f} s; "
+                "check the robot's power, cable and FCI, then re-arm"
+            )
+        with self._reference_lock:
+            if not self._resting and now_s - self._velocity.updated_s > _WRITES_ENDED_S:
+                self._rest_at(self._velocity.position_rad)
+        if self._tracker is not None and self.lost_control is None and not self._robot.is_in_control:
+            self.lost_control = self._why_control_ended()
+            LOG.warning("%s", self.lost_control)
+
+    def _why_control_ended(self) -> str:
+        try:
+            self._robot.poll_motion()
+        except Exception as error:  # franky's exceptions have no common base
+            LOG.debug("franka: control ended", exc_info=True)
+            return f"franka: the robot took control away: {error} ({_explain(error)})"
+        return "franka: the robot ended the motion by itself; see its messages in Franka Desk, then re-arm"
+
+    def _close(self) -> None:
+        try:
+            if self.io.failure is None and self._robot is not None:
+                self.release()
+        finally:
+            with self._reference_lock:
+                self._tracker, self._resting = None, True
+            self._robot = None
+
+
+class FrankaBackend:
+    """Backend of the seven arm joints."""
+
+    def __init__(self, config: FrankaConfig) -> None:
+        self._config = config
+        self._session: _Session | None = None
+        self._active = False
+        self._why_not_connected = "franka: expected a connected backend, got one that is not; call connect first"
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return ARM_JOINTS
+
+    def connect(self) -> None:
+        if self._session is not None and self._session.io.alive and self._session.io.failure is None:
+            return
+        self._close_session()
+        session = _Session(_import_franky(), self._config)
+        session.io.start()
+        self._session = session
+        try:
+            session.io.call(f"connecting to {self._config.host}", session.connect, self._config.connect_timeout_s)
+        except BackendError as error:
+            self._close_session()
+            self._why_not_connected = str(error)
+            raise
+
+    def activate(self) -> None:
+        session = self._connected()
+        session.io.call("activating", session.take_control, self._config.command_timeout_s)
+        self._active = True
+
+    def read(self) -> JointReading:
+        session = self._connected()
+        if session.reading is None:
+            raise BackendError("franka: no state has arrived yet; connect again")
+        return session.reading
+
+    def write(self, position_rad: Array) -> None:
+        session = self._connected()
+        if not self._active:
+            raise BackendError("franka: expected an active backend, got one that is not; activate or re-arm first")
+        if session.lost_control is not None:
+            raise BackendError(session.lost_control)
+        target = np.array(position_rad, dtype=np.float64)
+        if target.shape != (len(ARM_JOINTS),) or not np.isfinite(target).all():
+            raise BackendError(f"franka: expected {len(ARM_JOINTS)} finite positions in rad, got {position_rad!r}")
+        if not session.set_reference(target, time.monotonic()):
+            raise BackendError("franka: expected a tracking robot, got one that has stopped; re-arm")
+
+    def recover(self) -> None:
+        self._active = False
+        if self._session is None or not self._session.io.alive or self._session.io.failure is not None:
+            self.connect()
+        session = self._connected()
+        session.io.call("recovering", session.recover_errors, self._config.command_timeout_s)
+        session.io.call("activating", session.take_control, self._config.command_timeout_s)
+        self._active = True
+
+    def deactivate(self) -> None:
+        self._active = False
+        session = self._session
+        if session is None or not session.io.alive or session.io.failure is not None:
+            return
+        try:
+            session.io.call("stopping", session.release, self._config.command_timeout_s)
+        except BackendError as error:
+            LOG.warning("%s; the robot holds by itself or has stopped", error)
+
+    def disconnect(self) -> None:
+        self.deactivate()
+        self._close_session()
+
+    def _connected(self) -> _Session:
+        session = self._session
+        if session is None:
+            raise BackendError(self._why_not_connected)
+        if session.io.failure is not None:
+            raise BackendError(session.io.failure if session.io.failure.startswith("franka") else f"franka: {session.io.failure}")
+        return session
+
+    def _close_session(self) -> None:
+        self._active = False
+        session, self._session = self._session, None
+        if session is not None:
+            session.io.stop(_CLOSE_S if session.io.failure is not None else self._config.command_timeout_s)

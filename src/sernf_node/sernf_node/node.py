@@ -1,7 +1,8 @@
 """The base of every SERNF node: a lifecycle node that starts by itself, with a typed configuration.
 
-Parameters: `config_file` (YAML, see sernf_robot.config), one parameter per field of the configuration dataclass (wins over the
-file), and `autostart` (default true: configure and activate at start). Errors in hooks are logged with their traceback and end in
+Parameters: `config_file` (YAML, see sernf_robot.config), one parameter per field of the configuration dataclass, nested ones with
+a dot (`control.rate_hz`), which win over the file, and `autostart` (default true: configure and activate at start). A parameter
+that is none of these refuses the configuration. Errors in hooks are logged with their traceback and end in
 the lifecycle's error handling; with autostart they end the process with exit status 1, so that a launch file sees it.
 """
 
@@ -32,6 +33,7 @@ ConfigT = TypeVar("ConfigT")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LONGEST_WAIT_S = 5.0
+NOT_CONFIGURATION = ("autostart", "config_file", "use_sim_time", "start_type_description_service", "qos_overrides")
 
 
 class SernfNode(LifecycleNode, Generic[ConfigT]):
@@ -42,18 +44,16 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
     """
 
     def __init__(self, name: str, config_class: type[ConfigT]) -> None:
-        super().__init__(name)
+        super().__init__(name, automatically_declare_parameters_from_overrides=True)
         self._config_class = config_class
         self._config: ConfigT | None = None
         self.stop_requested: Future[None] = Future()
         """completes at a stop signal and at the lifecycle's shutdown; then the process ends"""
         self.is_shut_down = False
-        any_type = ParameterDescriptor(dynamic_typing=True)
-        self.declare_parameter("autostart", True, ParameterDescriptor(description="configure and activate at start"))
-        self.declare_parameter("config_file", "", ParameterDescriptor(description="YAML file of the configuration"))
-        self._field_names = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
-        for field_name in self._field_names:
-            self.declare_parameter(field_name, None, any_type)
+        self._declare("autostart", True, "configure and activate at start")
+        self._declare("config_file", "", "YAML file of the configuration")
+        for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
+            self._declare(field.name, None, "")
 
     @property
     def config(self) -> ConfigT:
@@ -76,16 +76,24 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
 
     def read_config(self) -> ConfigT:
         """Configuration from file and parameters; raises ConfigError."""
-        overrides = {}
-        for name in self._field_names:
-            parameter = self.get_parameter(name)
-            if parameter.type_ != Parameter.Type.NOT_SET:
-                value = parameter.value
-                overrides[name] = list(value) if not isinstance(value, (bool, int, float, str)) else value
+        overrides: dict[str, Any] = {}
+        for name, parameter in self.get_parameters_by_prefix("").items():
+            if parameter.type_ == Parameter.Type.NOT_SET or name.partition(".")[0] in NOT_CONFIGURATION:
+                continue
+            value = parameter.value if isinstance(parameter.value, (bool, int, float, str)) else list(parameter.value)
+            *groups, key = name.split(".")
+            mapping = overrides
+            for group in groups:
+                mapping = mapping.setdefault(group, {})
+            mapping[key] = value
         path = str(self.get_parameter("config_file").value)
         if path:
             return load_config(self._config_class, path, overrides)
         return from_mapping(self._config_class, overrides, where=f"parameters of {self.get_name()}")
+
+    def _declare(self, name: str, default: Any, description: str) -> None:
+        if not self.has_parameter(name):
+            self.declare_parameter(name, default, ParameterDescriptor(description=description, dynamic_typing=default is None))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle: read the configuration, then `setup`."""

@@ -17,8 +17,14 @@ from dataclasses import dataclass
 from sernf_node import SernfNode, run_node
 
 @dataclass(frozen=True, kw_only=True)
+class Filter:
+    order: int = 2
+    gain: float = 1.0
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     rate_hz: float = 50.0
+    filter: Filter = Filter()
 
 class Probe(SernfNode[Config]):
     def __init__(self):
@@ -26,6 +32,7 @@ class Probe(SernfNode[Config]):
     def setup(self):
         signal.signal(signal.SIGWINCH, lambda *_: None)
         print("setup", self.config.rate_hz, flush=True)
+        print("filter", self.config.filter.order, self.config.filter.gain, flush=True)
         if "setup" in sys.argv:
             raise RuntimeError("broken on purpose")
         self.timer = self.create_timer(1.0 / self.config.rate_hz, self.tick)
@@ -151,3 +158,18 @@ def test_a_stop_that_raises_still_tears_down_and_is_a_failure(start: Start) -> N
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 1
     assert output.split() == ["stop", "teardown"]
+
+
+def test_a_dotted_parameter_overrides_one_key_of_a_nested_mapping(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "probe.yaml"
+    file.write_text("filter: {order: 4, gain: 3.0}\n")
+    process = start("--ros-args", "-p", f"config_file:={file}", "-p", "filter.gain:=5.0")
+    wait_for(process, "filter 4 5.0")
+
+
+@pytest.mark.parametrize("name", ["rat_hz", "filter.gian"])
+def test_an_unknown_parameter_is_refused(start: Start, name: str) -> None:
+    process = start("--ros-args", "-p", f"{name}:=5.0")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"unknown key '{name.split('.')[-1]}'" in errors

@@ -29,7 +29,7 @@ class ConfigError(ValueError):
 
 
 def load_config(cls: type[ConfigT], path: str | Path, overrides: Mapping[str, Any] | None = None) -> ConfigT:
-    """Read `path` (YAML mapping) into the frozen dataclass `cls`; `overrides` (top-level keys) win over the file."""
+    """Read `path` (YAML mapping) into the frozen dataclass `cls`; `overrides` win over the file, mappings key by key."""
     path = Path(path)
     try:
         text = path.read_text()
@@ -43,7 +43,7 @@ def load_config(cls: type[ConfigT], path: str | Path, overrides: Mapping[str, An
         content = {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(content).__name__}")
-    return from_mapping(cls, {**content, **(overrides or {})}, where=str(path))
+    return from_mapping(cls, _merged(content, overrides or {}), where=str(path))
 
 
 def from_mapping(cls: type[ConfigT], content: Mapping[str, Any], *, where: str) -> ConfigT:
@@ -67,6 +67,15 @@ def from_mapping(cls: type[ConfigT], content: Mapping[str, Any], *, where: str) 
         raise
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def _hint(key: str, fields: Mapping[str, object]) -> str:
@@ -119,7 +128,7 @@ def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[
         arguments = (arguments[0],) * len(value)
     elif len(arguments) != len(value):
         raise _wrong(where, f"a list of {len(arguments)} values", value)
-    return tuple(_convert(item_hint, item, f"{where}[{index}]") for index, (item_hint, item) in enumerate(zip(arguments, value)))
+    return tuple(_convert(item_hint, item, f"{where}[{index}]") for index, (item_hint, item) in enumerate(zip(arguments, value, strict=True)))
 
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:

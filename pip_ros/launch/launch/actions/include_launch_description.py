@@ -47,8 +47,8 @@ class IncludeLaunchDescription(Action):
         for argument in description.get_launch_arguments():
             if argument.default_value is None and argument.condition is None and argument.name not in known:
                 raise RuntimeError(
-                    f"included launch file {self._source.location}: argument '{argument.name}' is missing "
-                    f"({argument.description}); give it in launch_arguments"
+                    f"launch argument '{argument.name}' is missing ({argument.description}); "
+                    f"give {argument.name}:=VALUE to {self._source.location}"
                 )
         return [*(SetLaunchConfiguration(name, value) for name, value in values), description]
 

@@ -1,0 +1,311 @@
+"""The whole stack: ``ros2 launch sernf bringup.launch.py``; ``--show-args`` explains every argument.
+
+Everything is checked before anything starts: values, combinations, configuration files, executables. When a node ends:
+- hw_bridge: nothing may move without it, so everything else is shut down and the launch exits with a non-zero status.
+- episode_recorder, sim_camera, learner: started again. They move nothing; the recorder repairs its unfinished bags at start.
+- teleop, policy, episode_runner: not started again. The bridge holds the robot, and what commands it comes back only when
+  somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+BACKENDS = {"sim": ("sim", "sim"), "real": ("franka", "orca"), "mock": ("mock", "mock")}
+SWITCH = ["true", "false"]
+AUTO_SWITCH = ["auto", *SWITCH]
+RESPAWN_DELAY_S = 2.0
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """A launch argument."""
+
+    default: str | PathJoinSubstitution
+    description: str
+    choices: list[str] | None = None
+
+
+ARGUMENTS = {
+    "robot": Argument(
+        default="sim",
+        choices=list(BACKENDS),
+        description="Robot behind the bridge: sim (MuJoCo in real time), real (FR3 and ORCA hand), mock (moves exactly as told).",
+    ),
+    "arm": Argument(
+        default="auto", choices=["auto", "sim", "mock", "franka"], description="Backend of the arm; auto: the one of the robot."
+    ),
+    "hand": Argument(
+        default="auto", choices=["auto", "sim", "mock", "orca"], description="Backend of the hand; auto: the one of the robot."
+    ),
+    "task": Argument(
+        default="duck", choices=["duck"], description="Task: the scene in simulation, and what episodes are filed under."
+    ),
+    "physics": Argument(
+        default="nominal",
+        choices=["nominal", "twin"],
+        description="Physics of the simulation: nominal, or twin, which differs on purpose and stands in for the real robot.",
+    ),
+    "seed": Argument(default="1", description="Seed of the first simulated scene; integer, 0 or more."),
+    "operator": Argument(
+        default="auto",
+        choices=["auto", "demonstrator", "keyboard", "gamepad", "pose_topic", "none"],
+        description="Device of teleop: demonstrator (simulation only), keyboard (in a second terminal: ./sernf teleop), "
+        "gamepad (topic joy), pose_topic (glove or VR retargeting), none. auto: demonstrator in simulation, otherwise none.",
+    ),
+    "demonstrate": Argument(
+        default="auto",
+        choices=AUTO_SWITCH,
+        description="Loop demonstrations of the task. auto: where the operator is the demonstrator and no policy runs.",
+    ),
+    "policy": Argument(default="auto", choices=AUTO_SWITCH, description="Run the policy. auto: where its node is installed."),
+    "learner": Argument(
+        default="auto", choices=AUTO_SWITCH, description="Run the learner. auto: where sernf_learner is installed."
+    ),
+    "teleop": Argument(
+        default="auto",
+        choices=AUTO_SWITCH,
+        description="Run teleop. auto: unless the operator is none, or keyboard, which needs a terminal of its own.",
+    ),
+    "recorder": Argument(default="true", choices=SWITCH, description="Run the episode recorder."),
+    "cameras": Argument(default="false", choices=SWITCH, description="Render the simulation's cameras, in a process apart."),
+    "headless": Argument(default="true", choices=SWITCH, description="false: show the simulation in a window."),
+    "episodes": Argument(default="runs/episodes", description="Directory of recorded episodes; created when missing."),
+    "config": Argument(
+        default=PathJoinSubstitution([FindPackageShare("sernf"), "config"]), description="Directory of the configuration files."
+    ),
+    "control_rate_hz": Argument(default="20.0", description="Rate of joint commands from teleop and policy, 10 to 100 Hz."),
+    "bridge_rate_hz": Argument(default="", description="Rate of the bridge's control loop, Hz; empty: as in hw_bridge.yaml."),
+    "timing_file": Argument(default="", description="File for the bridge's timing of every tick; empty: none."),
+}
+
+
+class ArgumentError(RuntimeError):
+    """An argument, or a combination of them, that cannot work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bringup:
+    """The arguments, checked. `episodes`, `config`: absolute. `bridge_rate_hz`: None for the configuration file's."""
+
+    arm: str
+    hand: str
+    task: str
+    physics: str
+    seed: int
+    operator: str
+    demonstrate: bool
+    policy: bool
+    learner: bool
+    teleop: bool
+    recorder: bool
+    cameras: bool
+    viewer: bool
+    episodes: Path
+    config: Path
+    control_rate_hz: float
+    bridge_rate_hz: float | None
+    timing_file: str
+
+    @property
+    def simulated(self) -> bool:
+        """Whether there is a simulated world (arm or hand in it)."""
+        return "sim" in (self.arm, self.hand)
+
+
+def read_arguments(values: dict[str, str]) -> Bringup:
+    """Check the values and settle every auto. Raises ArgumentError."""
+    arm, hand = BACKENDS[values["robot"]]
+    arm = arm if values["arm"] == "auto" else values["arm"]
+    hand = hand if values["hand"] == "auto" else values["hand"]
+    all_simulated = arm == hand == "sim"
+    operator = values["operator"]
+    if operator == "auto":
+        operator = "demonstrator" if all_simulated else "none"
+    policy = _settle(values["policy"], is_installed("sernf_policy", "policy_node"))
+    bringup = Bringup(
+        arm=arm,
+        hand=hand,
+        task=values["task"],
+        physics=values["physics"],
+        seed=_integer("seed", values["seed"], lowest=0),
+        operator=operator,
+        demonstrate=_settle(values["demonstrate"], operator == "demonstrator" and values["teleop"] != "false" and not policy),
+        policy=policy,
+        learner=_settle(values["learner"], is_installed("sernf_learner", "learner_node")),
+        teleop=_settle(values["teleop"], operator not in ("none", "keyboard")),
+        recorder=values["recorder"] == "true",
+        cameras=values["cameras"] == "true",
+        viewer=values["headless"] == "false",
+        episodes=Path(values["episodes"]).expanduser().absolute(),
+        config=Path(values["config"]).expanduser().absolute(),
+        control_rate_hz=_number("control_rate_hz", values["control_rate_hz"], lowest=10.0, highest=100.0),
+        bridge_rate_hz=_number("bridge_rate_hz", values["bridge_rate_hz"], lowest=50.0, highest=1000.0)
+        if values["bridge_rate_hz"]
+        else None,
+        timing_file=values["timing_file"],
+    )
+    _check_combination(bringup, all_simulated=all_simulated)
+    return bringup
+
+
+def _check_combination(bringup: Bringup, *, all_simulated: bool) -> None:
+    if bringup.operator == "demonstrator" and not all_simulated:
+        raise ArgumentError(
+            f"operator: the demonstrator needs arm and hand simulated, got arm {bringup.arm} and hand {bringup.hand}; "
+            "use robot:=sim or another operator"
+        )
+    if bringup.operator == "keyboard" and bringup.teleop:
+        raise ArgumentError(
+            "operator: the keyboard needs a terminal of its own; leave teleop:=auto and run ./sernf teleop in a second terminal"
+        )
+    if bringup.demonstrate and not (bringup.operator == "demonstrator" and bringup.teleop):
+        raise ArgumentError(
+            f"demonstrate: expected operator demonstrator and teleop, got {bringup.operator} and teleop {bringup.teleop}; "
+            "use demonstrate:=false"
+        )
+    for name in ("cameras", "viewer"):
+        if getattr(bringup, name) and not bringup.simulated:
+            raise ArgumentError(
+                f"{'headless:=false' if name == 'viewer' else 'cameras:=true'}: there is no simulation to see; "
+                "real cameras are published by their own drivers on camera/<name>/image_raw"
+            )
+
+
+def is_installed(package: str, executable: str) -> bool:
+    """Whether an executable of a package is there."""
+    try:
+        return (Path(get_package_prefix(package)) / "lib" / package / executable).is_file()
+    except PackageNotFoundError:
+        return False
+
+
+def _settle(value: str, automatic: bool) -> bool:
+    return automatic if value == "auto" else value == "true"
+
+
+def _integer(name: str, text: str, *, lowest: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise ArgumentError(f"{name}: expected an integer, got '{text}'") from None
+    if value < lowest:
+        raise ArgumentError(f"{name}: expected {lowest} or more, got {value}")
+    return value
+
+
+def _number(name: str, text: str, *, lowest: float, highest: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not lowest <= value <= highest:
+        raise ArgumentError(f"{name}: expected a number from {lowest:g} to {highest:g}, got '{text}'")
+    return value
+
+
+def check_names(argv: list[str]) -> list[LaunchDescriptionEntity]:
+    """Arguments that nobody declared: ArgumentError for what looks like a misspelling, otherwise a message.
+
+    Not an error in general: a launch file that includes this one has arguments of its own.
+    """
+    messages: list[LaunchDescriptionEntity] = []
+    for word in argv:
+        name = word.partition(":=")[0]
+        if name in ARGUMENTS:
+            continue
+        close = difflib.get_close_matches(name, ARGUMENTS, n=1)
+        if close:
+            raise ArgumentError(f"unknown launch argument '{name}'; did you mean '{close[0]}'?")
+        messages.append(LogInfo(msg=f"bringup knows no launch argument '{name}'; see --show-args"))
+    return messages
+
+
+def make_nodes(bringup: Bringup) -> list[Node]:
+    """The nodes to run. Raises ArgumentError when an executable or a configuration file is missing."""
+    task = {"task": bringup.task}
+    bridge: dict[str, Value] = {"arm": bringup.arm, "hand": bringup.hand, **task}
+    bridge |= {"physics": bringup.physics, "seed": bringup.seed}
+    if bringup.timing_file:
+        bridge["timing_file"] = str(Path(bringup.timing_file).expanduser().absolute())
+    if bringup.bridge_rate_hz is not None:
+        bridge["control.rate_hz"] = bringup.bridge_rate_hz
+    teleop = {"device": bringup.operator, "rate_hz": bringup.control_rate_hz, **task}
+    runner = {**task, "seed": bringup.seed, "record": bringup.recorder}
+    rate = {"rate_hz": bringup.control_rate_hz}
+    respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
+    required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
+    # The recorder closes an episode on SIGINT, and a real arm is brought to rest: both get time before SIGTERM.
+    patient = {"sigterm_timeout": "20"}
+    wanted = [
+        (True, "sernf_hw_bridge", "hw_bridge", bridge, required | patient),
+        (bringup.cameras, "sernf_sim", "sim_camera", {}, respawn),
+        (bringup.viewer and has_display(), "sernf_sim", "sim_viewer", {}, {}),
+        (bringup.teleop, "sernf_teleop", "teleop", teleop, {}),
+        (bringup.recorder, "sernf_teleop", "episode_recorder", {"directory": str(bringup.episodes)}, respawn | patient),
+        (bringup.demonstrate, "sernf", "episode_runner", runner, {}),
+        (bringup.policy, "sernf_policy", "policy", rate, {}),
+        (bringup.learner, "sernf_learner", "learner", {}, respawn),
+    ]
+    return [_node(bringup, package, name, parameters, keywords) for is_on, package, name, parameters, keywords in wanted if is_on]
+
+
+def _node(bringup: Bringup, package: str, name: str, parameters: dict[str, Value], keywords: dict[str, object]) -> Node:
+    config_file = bringup.config / f"{name}.yaml"
+    if not config_file.is_file():
+        raise ArgumentError(f"config: expected a file {name}.yaml in {bringup.config}, found none")
+    if not is_installed(package, f"{name}_node"):
+        raise ArgumentError(f"{name}_node of package {package} is not installed; build the workspace, or switch the node off")
+    return Node(
+        package=package,
+        executable=f"{name}_node",
+        name=name,
+        output="screen",
+        parameters=[{"config_file": str(config_file), **parameters}],
+        **keywords,
+    )
+
+
+def _end_without_bridge(context: LaunchContext) -> None:
+    if not context.is_shutdown:
+        # An error, and not a Shutdown action: only it makes the launch exit with a non-zero status.
+        raise RuntimeError("hw_bridge has ended: nothing can move without it, shutting down")
+
+
+def has_display() -> bool:
+    """Whether a window can be opened."""
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def bring_up(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Messages and nodes for the arguments."""
+    messages = check_names(list(context.argv))
+    bringup = read_arguments({name: context.launch_configurations[name] for name in ARGUMENTS})
+    if bringup.viewer and not has_display():
+        messages.append(LogInfo(msg="no window: neither DISPLAY nor WAYLAND_DISPLAY is set; everything else runs"))
+    if bringup.operator == "keyboard":
+        messages.append(LogInfo(msg="keyboard: run ./sernf teleop in a second terminal"))
+    return [*messages, *make_nodes(bringup)]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Entry point of ros2 launch."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=argument.default, description=argument.description, choices=argument.choices)
+        for name, argument in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, SetEnvironmentVariable("PYTHONUNBUFFERED", "1"), OpaqueFunction(function=bring_up)])

@@ -1,9 +1,9 @@
 """Franka FR3 through franky: joint impedance tracking, with the robot's own 1 kHz loop inside franky's C++ thread.
 
-All calls into franky come from one `IoThread`, except the hand-over of a new reference, which franky makes safe for any thread. The
-state is polled there and handed over as the newest `JointReading`; its stamp is the moment at which the robot's clock was seen to
-advance, so it stands still when the robot falls silent. Failures: a lost connection fails reads and writes; a robot that has taken
-control away (collision reflex, user stop) fails writes but goes on measuring. Both last until `recover`.
+All calls into franky come from one `IoThread`, except the hand-over of a new reference, which franky makes safe for any thread.
+The state is polled there and handed over as the newest `JointReading`; its stamp is the moment at which the robot's clock was
+seen to advance, so it stands still when the robot falls silent. Failures: a lost connection fails reads and writes; a robot that
+has taken control away (collision reflex, user stop) fails writes but goes on measuring. Both last until `recover`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def _import_franky() -> Any:
     try:
         import franky
     except ImportError as error:
-        raise BackendError(f"franka: expected the package franky-control, got '{error}'; install it: pip install franky-control") from error
+        raise BackendError(
+            f"franka: expected the package franky-control, got '{error}'; install it: pip install franky-control"
+        ) from error
     return franky
 
 
@@ -80,7 +82,8 @@ class _TargetVelocity:
         elapsed_s = now_s - self.updated_s
         if elapsed_s > 0.0:
             weight = -math.expm1(-elapsed_s / _VELOCITY_FILTER_S)
-            self._velocity_rad_s = self._velocity_rad_s + weight * ((position_rad - self.position_rad) / elapsed_s - self._velocity_rad_s)
+            newest_rad_s = (position_rad - self.position_rad) / elapsed_s
+            self._velocity_rad_s = self._velocity_rad_s + weight * (newest_rad_s - self._velocity_rad_s)
         self.position_rad, self.updated_s = position_rad, now_s
         return self._velocity_rad_s
 
@@ -100,9 +103,7 @@ class _Session:
         self._advanced_s = 0.0
         self.reading: JointReading | None = None
         self.lost_control: str | None = None
-        self.io = IoThread(
-            "franka", poll=self._poll, close=self._close, explain=_explain, period_s=config.poll_period_s
-        )
+        self.io = IoThread("franka", poll=self._poll, close=self._close, explain=_explain, period_s=config.poll_period_s)
 
     def connect(self) -> None:
         """Open the connection and take the first reading."""
@@ -120,7 +121,9 @@ class _Session:
         if state.robot_mode.name == "Reflex" or self._robot.has_errors:
             LOG.info("franka: automatic error recovery")
             if not self._robot.recover_from_errors():
-                raise BackendError("franka: the robot's automatic error recovery failed; see its messages in Franka Desk, then re-arm")
+                raise BackendError(
+                    "franka: the robot's automatic error recovery failed; see its messages in Franka Desk, then re-arm"
+                )
 
     def take_control(self) -> None:
         """Hold the measured pose under joint impedance; from then on references are followed."""
@@ -162,7 +165,7 @@ class _Session:
         self._drop_tracker()
 
     def set_reference(self, position_rad: Array, now_s: float) -> bool:
-        """Give the newest target to franky's control thread, with the velocity of the latest targets; False when nothing is tracked.
+        """Give the newest target, and the velocity of the latest ones, to franky's thread; False when nothing is tracked.
 
         Without that velocity the damping makes every joint lag by damping / stiffness, 0.3 s at the last one.
         """

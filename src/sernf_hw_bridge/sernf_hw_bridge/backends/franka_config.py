@@ -18,8 +18,8 @@ Three = tuple[float, float, float]
 class PayloadConfig:
     """What hangs at the flange, beyond what Franka Desk knows as end effector.
 
-    `mass_kg`; `center_m`: centre of mass in the flange frame; `inertia_kgm2`: ixx, iyy, izz, ixy, ixz, iyz about the centre of mass, in
-    the flange frame's directions. A wrong payload shows as an arm that sinks or rises when it is activated.
+    `mass_kg`; `center_m`: centre of mass in the flange frame; `inertia_kgm2`: ixx, iyy, izz, ixy, ixz, iyz about the centre of
+    mass, in the flange frame's directions. A wrong payload shows as an arm that sinks or rises when it is activated.
     """
 
     mass_kg: float
@@ -45,11 +45,11 @@ class PayloadConfig:
 class FrankaConfig:
     """`host`: the robot's address. `payload` has no default, because a forgotten hand makes the arm sink.
 
-    `realtime`: "enforce" needs a PREEMPT_RT kernel and refuses to connect without; "ignore" takes what it gets, and the robot stops with
-    a communication error when packets are late. `stiffness_nm_rad`, `damping_nm_s_rad` (None: critical, 2 sqrt(stiffness)): of the joint
-    impedance. `collision_torque_nm`, `collision_force_n`: contact above which the robot stops by its own reflex.
-    `poll_period_s`: time between two readings of the newest state. `silent_after_s`: without a new state for so long the connection
-    counts as lost. The time-outs bound every call that blocks.
+    `realtime`: "enforce" needs a PREEMPT_RT kernel and refuses to connect without; "ignore" takes what it gets, and the robot
+    stops with a communication error when packets are late. `stiffness_nm_rad`, `damping_nm_s_rad` (None: 2 sqrt(stiffness)): of
+    the joint impedance. `collision_torque_nm`, `collision_force_n`: contact above which the robot stops by its own reflex.
+    `poll_period_s`: time between two readings of the newest state. `silent_after_s`: without a new state for so long the
+    connection counts as lost. The time-outs bound every call that blocks.
     """
 
     host: str

@@ -1,8 +1,9 @@
 """A thread that owns a vendor driver, so that the control loop never waits for one.
 
 Drivers block: a bus round trip takes milliseconds, a lost network connection a second and more. Everything that touches a driver
-runs in its `IoThread`, one thing at a time: `poll` again and again, and in between the calls that others ask for, with a time-out.
-Newest values are handed over by assigning one attribute, which needs no lock. Whatever the driver raises comes out as `BackendError`.
+runs in its `IoThread`, one thing at a time: `poll` again and again, and in between the calls that others ask for, with a
+time-out. Newest values are handed over by assigning one attribute, which needs no lock. Whatever the driver raises comes out as
+`BackendError`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class _Request:
 class IoThread:
     """Runs `poll` every `period_s` from `start` until it raises or the thread ends; `close` is the last thing that it runs.
 
-    `failure` tells why polling ended (None while it goes on). `explain` turns a driver's exception into the remedy that the user reads.
-    A call that times out ends the thread, because what it would still do later could move the robot: make a new one.
+    `failure` tells why polling ended (None while it goes on). `explain` turns a driver's exception into the remedy that the user
+    reads. A call that times out ends the thread, because what it would still do later could move the robot: make a new one.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ class ControlLoop:
         self.rejections: dict[str, int] = {}
         """How often a command was refused, by the name of the rejection."""
         self.measured = MotionState.at_rest(np.full(begin, np.nan))
-        """The last measurement that was good in all parts; its acceleration is not measured."""
+        """The last measurement that was good in all parts; accelerations are not measured and zero."""
         self.measured_stamp_s = 0.0
         self.measurement_is_good = False
         self.step: FilterStep | None = None
@@ -318,7 +318,7 @@ class ControlLoop:
             readings = [part.reading for part in self._parts if part.reading is not None]
             position = np.concatenate([reading.position_rad for reading in readings])
             velocity = np.concatenate([reading.velocity_rad_s for reading in readings])
-            self.measured = MotionState(position, velocity, self.measured.acceleration_rad_s2)
+            self.measured = MotionState(np.stack((position, velocity, np.zeros_like(velocity))))
             self.measured_stamp_s = min(reading.stamp_s for reading in readings)
         return fault
 

@@ -153,6 +153,9 @@ class HwBridgeNode(SernfNode[BridgeConfig]):
         while self._destroy:
             self._destroy.pop(0)()
         self._world = self._sim = None
+        self._backends = {}
+        if hasattr(self, "_loop"):
+            del self._loop
 
     def _on_timer(self) -> None:
         start_ns = time.monotonic_ns()

@@ -15,7 +15,8 @@ The filter fails by braking: a target that is not finite or a planner without a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ DEPTH_ROUNDING_M = 1e-6
 LIMIT_ROUNDING = 1e-6
 """Relative; the planner uses 0.999 of the limits, so a step that needs this tolerance is already wrong."""
 PATH_RESOLUTION_RAD = 0.1
-PATH_POSES = 4
+"""Stops further away than this are checked half-way too. The way there was already swept by the stops of earlier ticks."""
 RETRY_PERIOD_S = 0.05
 """A group of joints that was stopped by the pose checker stays at rest for so long before the next attempt: no chattering."""
 
@@ -65,11 +66,20 @@ class SafetyFilter:
         self.period_s = period_s
         self._pose_check = pose_check
         self._planner = Planner(limits, period_s)
-        self._plan = BrakingPlan(joints)
-        self._spare_plan = BrakingPlan(joints)
+        self._plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
+        self._spare_plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
         self._groups = [_mask(joints, group) for group in groups if 0 < len(group) < joints]
         self._everything = np.ones(joints, dtype=bool)
         self._nothing = np.zeros(joints, dtype=bool)
+        velocity, acceleration = limits.velocity_rad_s, limits.acceleration_rad_s2
+        differences = [velocity * period_s, acceleration * period_s**2, limits.jerk_rad_s3 * period_s**3]
+        self._row_limits = (1.0 + LIMIT_ROUNDING) * np.array([*differences, velocity, acceleration, velocity])
+        self._rows = np.zeros((6, joints))
+        self._settling = 0.5 / self._planner.jerk_rad_s3
+        self._target_low = limits.position_min_rad + TARGET_MARGIN_RAD
+        self._target_high = limits.position_max_rad - TARGET_MARGIN_RAD
+        self._stoppable = _StoppableVelocity(limits, self._planner)
+        self._zeros = np.zeros(joints)
         self._retry_ticks = max(1, round(RETRY_PERIOD_S / period_s))
         self._state: MotionState | None = None
 
@@ -85,11 +95,13 @@ class SafetyFilter:
         if not self._planner.brake(state, self._plan):
             raise ValueError(f"cannot seed the safety filter: no braking plan from rest at {position_rad}")
         self._state = state
-        self._lower = np.minimum(self.limits.position_min_rad, position_rad)
-        self._upper = np.maximum(self.limits.position_max_rad, position_rad)
+        self._lower = np.minimum(self.limits.position_min_rad, position_rad) - POSITION_ROUNDING_RAD
+        self._upper = np.maximum(self.limits.position_max_rad, position_rad) + POSITION_ROUNDING_RAD
+        limits = self.limits
+        self._seeded_outside = bool(((position_rad < limits.position_min_rad) | (position_rad > limits.position_max_rad)).any())
         self._allowed_depth_m = dict(self._pose_check(position_rad))
-        self._difference_velocity = np.zeros(joints)
-        self._difference_acceleration = np.zeros(joints)
+        self._first_difference = np.zeros(joints)
+        self._second_difference = np.zeros(joints)
         self._blocked = self._nothing
         self._blocked_by: tuple[str, ...] = ()
         self._blocked_ticks = 0
@@ -115,37 +127,25 @@ class SafetyFilter:
 
     def step(self, target_position_rad: Array, target_velocity_rad_s: Array) -> FilterStep:
         """One step towards a target that is to be met at `target_velocity_rad_s`; both (n,). Any numbers may come in."""
-        if not (np.isfinite(target_position_rad).all() and np.isfinite(target_velocity_rad_s).all()):
+        if not (math.isfinite(target_position_rad @ self._zeros) and math.isfinite(target_velocity_rad_s @ self._zeros)):
             return FilterStep(self.brake().state, ("not_finite",))
         target, clipped = self._clip_position(target_position_rad)
-        wanted = self._planner.track(self.state, target, self._clip_velocity(target, target_velocity_rad_s))
+        wanted = self._planner.track(self.state, target, self._stoppable.clip(target, target_velocity_rad_s))
         if wanted is None:
             return FilterStep(self.brake().state, (*clipped, "no_trajectory"))
         return self._take_the_best(wanted, clipped)
 
     def _take_the_best(self, wanted: MotionState, clipped: list[str]) -> FilterStep:
         """Take `wanted` where all checks pass, with as few joints as possible on the old plan instead."""
-        braking = self._next_on_plan()
         start = self._blocked if self._still_blocked() else self._nothing
-        offenders = self._offenders(wanted) & ~start
-        for index in np.flatnonzero(offenders):
-            clipped.append(f"motion:{self.limits.joint_names[index]}")
+        offenders = self._offenders(wanted)
+        if offenders is not self._nothing:
+            offenders = offenders & ~start
+            clipped.extend(f"motion:{self.limits.joint_names[index]}" for index in np.flatnonzero(offenders))
         refused: tuple[str, ...] = self._blocked_by if start is not self._nothing else ()
         for stopped in self._alternatives(start):
-            on_plan = stopped | offenders
-            candidate = _mixed(wanted, braking, on_plan)
-            if not self._planner.brake(candidate, self._spare_plan):
-                continue
-            outside = self._leaves_range() & ~on_plan
-            if outside.any():
-                for index in np.flatnonzero(outside):
-                    clipped.append(f"stop_distance:{self.limits.joint_names[index]}")
-                offenders = offenders | outside
-                on_plan = on_plan | outside
-                candidate = _mixed(wanted, braking, on_plan)
-                if not self._planner.brake(candidate, self._spare_plan):
-                    continue
-            if self._leaves_range().any():
+            candidate, offenders = self._within_range(wanted, stopped, offenders, clipped)
+            if candidate is None:
                 continue
             depths, objections = self._pose_objections(candidate)
             if objections:
@@ -157,43 +157,62 @@ class SafetyFilter:
         self._block(self._everything, start, refused)
         return FilterStep(self.brake().state, (*clipped, *refused))
 
-    def _alternatives(self, start: Mask) -> list[Mask]:
+    def _within_range(
+        self, wanted: MotionState, stopped: Mask, offenders: Mask, clipped: list[str]
+    ) -> tuple[MotionState | None, Mask]:
+        """`wanted` with the joints `stopped` and `offenders` on the old plan, and so those that could not stop within their range.
+
+        Fills the spare plan from there. Returns None without a solution, and the offenders found until then.
+        """
+        for _attempt in range(2):
+            candidate = self._mixed(wanted, stopped, offenders)
+            if not self._planner.brake(candidate, self._spare_plan):
+                return None, offenders
+            outside = self._leaves_range()
+            if outside is self._nothing:
+                return candidate, offenders
+            outside &= ~(stopped | offenders)
+            clipped.extend(f"stop_distance:{self.limits.joint_names[index]}" for index in np.flatnonzero(outside))
+            offenders = offenders | outside
+        return None, offenders
+
+    def _alternatives(self, start: Mask) -> Iterator[Mask]:
         """Sets of joints to stop, from `start` upwards; the last resort, all of them, needs no check and is not listed."""
-        return [start, *(start | group for group in self._groups if not (group <= start).all() and not (start | group).all())]
+        yield start
+        for group in self._groups:
+            if not (group <= start).all() and not (start | group).all():
+                yield start | group
 
     def _offenders(self, wanted: MotionState) -> Mask:
         """Joints whose step would break a limit of velocity, acceleration or jerk: a second opinion on the planner."""
-        limits = self.limits
-        velocity = (wanted.position_rad - self.state.position_rad) / self.period_s
-        acceleration = (velocity - self._difference_velocity) / self.period_s
-        jerk = (acceleration - self._difference_acceleration) / self.period_s
-        settling = np.abs(wanted.acceleration_rad_s2) * wanted.acceleration_rad_s2 / (2.0 * self._planner.jerk_rad_s3)
-        tolerance = 1.0 + LIMIT_ROUNDING
-        bad: Mask = ~(  # negated, so that NaN offends
-            (np.abs(velocity) <= limits.velocity_rad_s * tolerance)
-            & (np.abs(acceleration) <= limits.acceleration_rad_s2 * tolerance)
-            & (np.abs(jerk) <= limits.jerk_rad_s3 * tolerance)
-            & (np.abs(wanted.velocity_rad_s) <= limits.velocity_rad_s * tolerance)
-            & (np.abs(wanted.acceleration_rad_s2) <= limits.acceleration_rad_s2 * tolerance)
-            & (np.abs(wanted.velocity_rad_s + settling) <= limits.velocity_rad_s * tolerance)
-        )
+        rows = self._rows
+        np.subtract(wanted.values[0], self.state.values[0], out=rows[0])
+        np.subtract(rows[0], self._first_difference, out=rows[1])
+        np.subtract(rows[1], self._second_difference, out=rows[2])
+        rows[3:5] = wanted.values[1:]
+        # The velocity that is reached while the acceleration is taken back.
+        np.abs(rows[4], out=rows[5])
+        rows[5] *= rows[4]
+        rows[5] *= self._settling
+        rows[5] += rows[3]
+        good = np.abs(rows) <= self._row_limits  # NaN is not good
+        if good.all():
+            return self._nothing
+        bad: Mask = ~good.all(axis=0)
         return bad
 
     def _leaves_range(self) -> Mask:
         """Joints that leave their range somewhere on the spare plan."""
-        plan = self._spare_plan
-        outside: Mask = ~(
-            (plan.min_position_rad >= self._lower - POSITION_ROUNDING_RAD)
-            & (plan.max_position_rad <= self._upper + POSITION_ROUNDING_RAD)
-        )
-        return outside
+        extremes = self._spare_plan.extreme_positions_rad
+        inside: Mask = (extremes[0] >= self._lower) & (extremes[1] <= self._upper)
+        return self._nothing if inside.all() else ~inside
 
     def _pose_objections(self, candidate: MotionState) -> tuple[dict[str, float], tuple[str, ...]]:
         """Check the candidate's pose and those until the stop; what is deeper than allowed, and the greatest depth of each."""
         deepest: dict[str, float] = {}
         poses = [candidate.position_rad]
         if self._spare_plan.duration_s > 0.0:
-            poses = [*self._spare_plan.poses_until_stop(PATH_RESOLUTION_RAD, PATH_POSES), *poses]
+            poses += self._spare_plan.poses_until_stop(PATH_RESOLUTION_RAD)
         for pose in poses:
             for name, depth_m in self._pose_check(pose).items():
                 deepest[name] = max(depth_m, deepest.get(name, 0.0))
@@ -210,8 +229,11 @@ class SafetyFilter:
         self._plan, self._spare_plan = self._spare_plan, self._plan
         self._remember(candidate)
         # What has got better stays better: violations present at the seed shrink to nothing and then are ordinary limits.
-        self._lower = np.minimum(self.limits.position_min_rad, np.maximum(self._lower, self._plan.min_position_rad))
-        self._upper = np.maximum(self.limits.position_max_rad, np.minimum(self._upper, self._plan.max_position_rad))
+        if self._seeded_outside:
+            least, greatest = self._plan.extreme_positions_rad
+            lowest, highest = self.limits.position_min_rad, self.limits.position_max_rad
+            self._lower = np.minimum(lowest - POSITION_ROUNDING_RAD, np.maximum(self._lower, least - POSITION_ROUNDING_RAD))
+            self._upper = np.maximum(highest + POSITION_ROUNDING_RAD, np.minimum(self._upper, greatest + POSITION_ROUNDING_RAD))
         if self._allowed_depth_m:
             self._allowed_depth_m = {
                 name: min(allowed, depths[name]) for name, allowed in self._allowed_depth_m.items() if name in depths
@@ -233,34 +255,27 @@ class SafetyFilter:
         self._blocked, self._blocked_by, self._blocked_ticks = stopped, refused, self._retry_ticks
 
     def _clip_position(self, target_rad: Array) -> tuple[Array, list[str]]:
-        inside: Array = np.clip(
-            target_rad, self.limits.position_min_rad + TARGET_MARGIN_RAD, self.limits.position_max_rad - TARGET_MARGIN_RAD
-        )
-        changed = np.abs(inside - target_rad) > 2.0 * TARGET_MARGIN_RAD
-        if not changed.any():
+        inside: Array = np.minimum(np.maximum(target_rad, self._target_low), self._target_high)
+        change = inside - target_rad
+        if change @ change <= TARGET_MARGIN_RAD:
             return inside, []
-        return inside, [f"position:{self.limits.joint_names[index]}" for index in np.flatnonzero(changed)]
-
-    def _clip_velocity(self, target_rad: Array, velocity_rad_s: Array) -> Array:
-        """Velocity with which the target may be met such that the joint can still stop within its range."""
-        ahead = np.where(velocity_rad_s > 0, self.limits.position_max_rad - target_rad, target_rad - self.limits.position_min_rad)
-        acceleration = self._planner.acceleration_rad_s2
-        build_up_s = acceleration / self._planner.jerk_rad_s3
-        stoppable = acceleration * (
-            np.sqrt(0.25 * build_up_s**2 + 2.0 * np.maximum(ahead, 0.0) / acceleration) - 0.5 * build_up_s
-        )
-        bound = np.minimum(stoppable, self._planner.velocity_rad_s * 0.999)
-        clipped: Array = np.clip(velocity_rad_s, -bound, bound)
-        return clipped
+        changed = np.flatnonzero(np.abs(change) > 2.0 * TARGET_MARGIN_RAD)
+        return inside, [f"position:{self.limits.joint_names[index]}" for index in changed]
 
     def _next_on_plan(self) -> MotionState:
         self.state  # noqa: B018 - raises before the first seed
         return self._plan.state_at(self._plan.elapsed_s + self.period_s)
 
+    def _mixed(self, wanted: MotionState, stopped: Mask, offenders: Mask) -> MotionState:
+        """`wanted`, but the verified plan's next step for the joints `stopped` and `offenders`."""
+        if stopped is self._nothing and offenders is self._nothing:
+            return wanted
+        return MotionState(np.where(stopped | offenders, self._next_on_plan().values, wanted.values))
+
     def _remember(self, state: MotionState) -> None:
-        velocity = (state.position_rad - self.state.position_rad) / self.period_s
-        self._difference_acceleration = (velocity - self._difference_velocity) / self.period_s
-        self._difference_velocity = velocity
+        first_difference = state.values[0] - self.state.values[0]
+        self._second_difference = first_difference - self._first_difference
+        self._first_difference = first_difference
         self._state = state
 
 
@@ -270,12 +285,22 @@ def _mask(joints: int, indices: Sequence[int]) -> Mask:
     return mask
 
 
-def _mixed(wanted: MotionState, braking: MotionState, on_plan: Mask) -> MotionState:
-    """`wanted`, but `braking` for the joints `on_plan`."""
-    if not on_plan.any():
-        return wanted
-    return MotionState(
-        np.where(on_plan, braking.position_rad, wanted.position_rad),
-        np.where(on_plan, braking.velocity_rad_s, wanted.velocity_rad_s),
-        np.where(on_plan, braking.acceleration_rad_s2, wanted.acceleration_rad_s2),
-    )
+class _StoppableVelocity:
+    """With which velocity a target may be met such that the joint can still stop within its range."""
+
+    def __init__(self, limits: Limits, planner: Planner) -> None:
+        # From rest of the way s: v = sqrt((a^2 / 2j)^2 + 2 a s) - a^2 / 2j, upwards in row 0 and downwards in row 1.
+        acceleration = planner.acceleration_rad_s2
+        self._build_up = 0.5 * acceleration**2 / planner.jerk_rad_s3
+        ends = np.stack((limits.position_max_rad, -limits.position_min_rad))
+        self._offset = self._build_up**2 + 2.0 * acceleration * ends
+        self._slope = 2.0 * acceleration * np.array([[1.0], [-1.0]])
+        self._most = planner.velocity_rad_s * 0.999
+
+    def clip(self, target_rad: Array, velocity_rad_s: Array) -> Array:
+        """`velocity_rad_s` within what is possible at `target_rad`, which lies within the range."""
+        bound = np.sqrt(self._offset - self._slope * target_rad)
+        bound -= self._build_up
+        np.minimum(bound, self._most, out=bound)
+        clipped: Array = np.minimum(np.maximum(velocity_rad_s, -bound[1]), bound[0])
+        return clipped

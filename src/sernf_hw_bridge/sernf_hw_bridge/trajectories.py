@@ -7,7 +7,7 @@ fixed period are bounded by the limits too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 import ruckig
@@ -19,64 +19,84 @@ Array = NDArray[np.float64]
 
 PLANNING_FRACTION = 0.999
 """Trajectories use this fraction of each limit, so that rounding never reaches the limit itself."""
+_SOLVED = (ruckig.Result.Working, ruckig.Result.Finished)
 
 
-@dataclass(frozen=True)
 class MotionState:
-    """Commanded motion of n joints at one instant: `position_rad`, `velocity_rad_s`, `acceleration_rad_s2`, each (n,)."""
+    """Commanded motion of n joints at one instant. `values`: (3, n), positions (rad), velocities (rad/s), accelerations (rad/s2)."""
 
-    position_rad: Array
-    velocity_rad_s: Array
-    acceleration_rad_s2: Array
+    __slots__ = ("values",)
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
 
     @classmethod
     def at_rest(cls, position_rad: Array) -> MotionState:
-        return cls(position_rad.copy(), np.zeros_like(position_rad), np.zeros_like(position_rad))
+        values = np.zeros((3, len(position_rad)))
+        values[0] = position_rad
+        return cls(values)
+
+    @property
+    def position_rad(self) -> Array:
+        position: Array = self.values[0]
+        return position
+
+    @property
+    def velocity_rad_s(self) -> Array:
+        velocity: Array = self.values[1]
+        return velocity
+
+    @property
+    def acceleration_rad_s2(self) -> Array:
+        acceleration: Array = self.values[2]
+        return acceleration
 
 
 class BrakingPlan:
     """The way to a standstill that starts at one motion state, and how far along it the robot is (`elapsed_s`)."""
 
-    def __init__(self, joints: int) -> None:
+    def __init__(self, joints: int, jerk_rad_s3: Array) -> None:
         self._trajectory = ruckig.Trajectory(joints)
+        self._jerk_rad_s3 = jerk_rad_s3
+        self._zeros = np.zeros(joints)
+        self._start_rad: Array = np.zeros(joints)
         self.elapsed_s = 0.0
+        self.duration_s = 0.0
         self.stop_position_rad: Array = np.zeros(joints)
-        self.min_position_rad: Array = np.zeros(joints)
-        self.max_position_rad: Array = np.zeros(joints)
-
-    @property
-    def duration_s(self) -> float:
-        return float(self._trajectory.duration)
+        self.extreme_positions_rad: Array = np.zeros((2, joints))
+        """(2, n): each joint's least and greatest position on the way."""
 
     def state_at(self, time_s: float) -> MotionState:
         """State `time_s` after the plan's start; at and after its end: exactly at rest at the stop position."""
         if time_s >= self.duration_s:
             return MotionState.at_rest(self.stop_position_rad)
-        position, velocity, acceleration = self._trajectory.at_time(time_s)
-        return MotionState(np.array(position), np.array(velocity), np.array(acceleration))
+        return MotionState(np.array(self._trajectory.at_time(time_s)))
 
-    def poses_until_stop(self, resolution_rad: float, most: int) -> list[Array]:
-        """Poses along the plan, at most `most`, so that no joint moves much more than `resolution_rad` between two; last: the stop."""
-        start = self._trajectory.at_time(0.0)[0]
-        distance = float(np.abs(self.stop_position_rad - start).max())
-        count = min(most, 1 + int(distance / resolution_rad))
-        between = [np.array(self._trajectory.at_time(self.duration_s * step / count)[0]) for step in range(1, count)]
-        return [*between, self.stop_position_rad]
+    def poses_until_stop(self, resolution_rad: float) -> list[Array]:
+        """The stop and, if a joint moves further than `resolution_rad` until then, a pose half-way in time."""
+        if np.abs(self.stop_position_rad - self._start_rad).max() <= resolution_rad:
+            return [self.stop_position_rad]
+        return [self.stop_position_rad, np.array(self._trajectory.at_time(0.5 * self.duration_s)[0])]
 
-    def compute(self, planner: ruckig.Ruckig, problem: ruckig.InputParameter) -> bool:
-        """Fill this plan with the solution of `problem`; False when there is none."""
+    def compute(self, planner: ruckig.Ruckig, problem: ruckig.InputParameter, start: MotionState) -> bool:
+        """Fill this plan with the solution of `problem`, which begins at `start`; False when there is none."""
         try:
             result = planner.calculate(problem, self._trajectory)
         except ruckig.RuckigError:
             return False
-        if result not in (ruckig.Result.Working, ruckig.Result.Finished):
+        if result not in _SOLVED:
             return False
         self.elapsed_s = 0.0
+        self.duration_s = float(self._trajectory.duration)
+        self._start_rad = start.position_rad
         self.stop_position_rad = np.array(self._trajectory.at_time(self.duration_s)[0])
-        extrema = self._trajectory.position_extrema
-        self.min_position_rad = np.array([bound.min for bound in extrema])
-        self.max_position_rad = np.array([bound.max for bound in extrema])
-        return bool(np.isfinite(self.stop_position_rad).all())
+        turn = _turning_position(start, self._jerk_rad_s3)
+        np.minimum(start.position_rad, self.stop_position_rad, out=self.extreme_positions_rad[0])
+        np.maximum(start.position_rad, self.stop_position_rad, out=self.extreme_positions_rad[1])
+        if turn is not None:
+            np.minimum(turn, self.extreme_positions_rad[0], out=self.extreme_positions_rad[0])
+            np.maximum(turn, self.extreme_positions_rad[1], out=self.extreme_positions_rad[1])
+        return math.isfinite(self.stop_position_rad @ self._zeros)
 
 
 class Planner:
@@ -114,18 +134,33 @@ class Planner:
             result = self._ruckig.calculate(problem, self._trajectory)
         except ruckig.RuckigError:
             return None
-        if result not in (ruckig.Result.Working, ruckig.Result.Finished):
+        if result not in _SOLVED:
             return None
-        position, velocity, acceleration = self._trajectory.at_time(self.period_s)
-        return MotionState(np.array(position), np.array(velocity), np.array(acceleration))
+        return MotionState(np.array(self._trajectory.at_time(self.period_s)))
 
     def brake(self, state: MotionState, plan: BrakingPlan) -> bool:
         """Fill `plan` with the fastest way from `state` to a standstill; False without a solution."""
         _start_from(self._brake, state)
-        return plan.compute(self._ruckig, self._brake)
+        return plan.compute(self._ruckig, self._brake, state)
 
 
 def _start_from(problem: ruckig.InputParameter, state: MotionState) -> None:
-    problem.current_position = state.position_rad.tolist()
-    problem.current_velocity = state.velocity_rad_s.tolist()
-    problem.current_acceleration = state.acceleration_rad_s2.tolist()
+    problem.current_position, problem.current_velocity, problem.current_acceleration = state.values.tolist()
+
+
+def _turning_position(start: MotionState, jerk_rad_s3: Array) -> Array | None:
+    """Where each joint turns round while it brakes, (n,) rad, its start if it does not; None if none does.
+
+    A joint turns when its deceleration a, taken back with jerk j, is more than it needs, a^2 > 2 j v: at v - a t + j t^2 / 2 = 0.
+    (Ruckig's own extrema of a plan without a target position always include position zero.)
+    """
+    position, velocity, acceleration = start.values
+    turns = -velocity * acceleration * np.abs(acceleration) > 2.0 * jerk_rad_s3 * velocity**2
+    if not turns.any():
+        return None
+    sign = np.sign(velocity)
+    speed, deceleration = np.abs(velocity), np.abs(acceleration)
+    root = np.sqrt(np.maximum(deceleration**2 - 2.0 * jerk_rad_s3 * speed, 0.0))
+    time_s = np.where(turns, (deceleration - root) / jerk_rad_s3, 0.0)
+    turning: Array = position + sign * time_s * (speed + time_s * (time_s * jerk_rad_s3 / 6.0 - deceleration / 2.0))
+    return turning

@@ -27,18 +27,22 @@ class NotReachableError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class InverseConfig:
-    """How the damped least squares iterate. Less damping or longer steps make commanded joint speeds jump near singularities."""
+    """How the damped least squares iterate. Less damping or longer steps make commanded joint speeds jump near singularities.
+
+    The pull towards the posture fades out over `posture_iterations`, so that it cannot keep the hand from its target.
+    """
 
     damping: float = 1e-3
     max_step_rad: float = 0.1
     posture_gain: float = 0.1
+    posture_iterations: int = 100
     max_iterations: int = 200
     position_tolerance_m: float = 5e-4
     rotation_tolerance_rad: float = 2e-3
     limit_margin_rad: float = 0.14
 
     def __post_init__(self) -> None:
-        for name in ("damping", "max_step_rad", "max_iterations", "position_tolerance_m", "rotation_tolerance_rad"):
+        for name in ("damping", "max_step_rad", "max_iterations", "posture_iterations", "position_tolerance_m", "rotation_tolerance_rad"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
 
@@ -91,7 +95,7 @@ class Kinematics:
         config = self._config
         arm = np.clip(np.asarray(start_rad, dtype=float)[ARM], self._lower, self._upper)
         posture = arm.copy() if posture_rad is None else np.asarray(posture_rad, dtype=float)[ARM]
-        for _ in range(config.max_iterations):
+        for iteration in range(config.max_iterations):
             position, current = self.hand_pose(arm)
             error = np.concatenate([target_position - position, rotation_vector(target_rotation @ current.T)])
             offset_m, angle_rad = float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
@@ -102,7 +106,8 @@ class Kinematics:
             step = right[:6].T @ (stretch / (stretch**2 + config.damping) * (left.T @ error))
             # The posture pulls along what the hand does not feel: the null space, and what singularities add to it.
             unfelt = np.append((config.damping / (stretch**2 + config.damping)) ** 2, 1.0)
-            step += config.posture_gain * (right.T @ (unfelt * (right @ (posture - arm))))
+            gain = config.posture_gain * max(0.0, 1.0 - iteration / config.posture_iterations)
+            step += gain * (right.T @ (unfelt * (right @ (posture - arm))))
             largest = float(np.abs(step).max())
             if largest > config.max_step_rad:
                 step *= config.max_step_rad / largest

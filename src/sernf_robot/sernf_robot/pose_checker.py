@@ -59,7 +59,7 @@ class PoseCheckConfig:
     def __post_init__(self) -> None:
         if not np.isfinite([*self.workspace_min_m, *self.workspace_max_m, self.table_height_m]).all():
             raise ValueError("workspace_min_m, workspace_max_m, table_height_m: expected finite numbers")
-        if not all(low < high for low, high in zip(self.workspace_min_m, self.workspace_max_m)):
+        if not all(low < high for low, high in zip(self.workspace_min_m, self.workspace_max_m, strict=True)):
             raise ValueError(
                 f"workspace_min_m: expected less than workspace_max_m on every axis, "
                 f"got {self.workspace_min_m} and {self.workspace_max_m}"

@@ -39,7 +39,7 @@ def test_jacobian_is_the_derivative_of_the_pose(arm: np.ndarray) -> None:
 
 def test_hand_joints_do_not_move_the_hand_frame() -> None:
     joints = np.concatenate([HOME, np.linspace(-0.3, 0.3, 17)])
-    for seven, all_joints in zip(KINEMATICS.hand_pose(HOME), KINEMATICS.hand_pose(joints)):
+    for seven, all_joints in zip(KINEMATICS.hand_pose(HOME), KINEMATICS.hand_pose(joints), strict=True):
         np.testing.assert_allclose(seven, all_joints)
 
 

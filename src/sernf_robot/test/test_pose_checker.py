@@ -61,8 +61,10 @@ def test_workspace_depth_is_how_far_the_hand_is_outside() -> None:
     swung = CHECK(pose(fr3_joint1=2.0))
     assert set(swung) == {"workspace"}
     most_m = swung["workspace"]
-    wider = PoseChecker(replace(CONFIG, workspace_min_m=(0.1 - most_m, -0.65, -0.03), workspace_max_m=(0.9, 0.65 + most_m, 1.0)))
-    assert wider(pose(fr3_joint1=2.0)) == {}
+    for share, outside in ((1.001, set()), (0.999, {"workspace"})):
+        low, high = np.array(CONFIG.workspace_min_m) - share * most_m, np.array(CONFIG.workspace_max_m) + share * most_m
+        wider = PoseChecker(replace(CONFIG, workspace_min_m=tuple(low), workspace_max_m=tuple(high)))
+        assert set(wider(pose(fr3_joint1=2.0))) == outside
 
 
 def test_self_collision_is_found_and_the_links_are_named() -> None:

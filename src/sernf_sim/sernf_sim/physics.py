@@ -1,7 +1,7 @@
 """Sets of physics: what the simulated world is made of, and how well it can be seen.
 
-`nominal` is the simulation that policies and demonstrators know. `twin` is deliberately different and stands in for reality wherever
-"real" results are wanted. Values lie in config/physics/*.yaml; the dataclass owns names, defaults (nominal) and checks.
+`nominal` is the simulation that policies and demonstrators know. `twin` is deliberately different and stands in for reality
+wherever "real" results are wanted. Values lie in config/physics/*.yaml; the dataclass owns names, defaults and checks.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class SimWorld:
         physics = self.physics
         noise = self._rng.standard_normal((len(self._bodies), 2, 3))
         poses = {}
-        for row, (name, body) in enumerate(zip(self.task.objects, self._bodies)):
+        for row, (name, body) in enumerate(zip(self.task.objects, self._bodies, strict=True)):
             quaternion = self._data.xquat[body].copy()
             mujoco.mju_quatIntegrate(quaternion, noise[row, 1], physics.object_rotation_noise_rad)
             position = self._data.xpos[body] + self._bias_m[row] + physics.object_position_noise_m * noise[row, 0]

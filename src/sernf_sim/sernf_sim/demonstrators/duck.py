@@ -1,26 +1,30 @@
-"""Scripted duck demonstrator with human-like variety: it grasps from several headings, hurries or dawdles, takes detours, pauses, and
-misplaces hand and duck now and then, so its demonstrations are multimodal and some of them fail.
+"""Scripted duck demonstrator with human-like variety: it grasps from several headings, hurries or dawdles, takes detours, pauses,
+and misplaces hand and duck now and then, so its demonstrations are multimodal and some of them fail.
 
-It acts on measured joints and estimated object poses only. The grasp ignores the duck's yaw: the hand encloses the duck from above with
-its palm tilted towards it.
+It acts on measured joints and estimated object poses only. The grasp ignores the duck's yaw: the hand encloses the duck from
+above with its palm tilted towards it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from sernf_robot.joints import HAND_JOINTS
-from sernf_robot.kinematics import FloatArray, Kinematics
+from sernf_robot.kinematics import FloatArray, Kinematics, NotReachableError
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
+
+logger = logging.getLogger(__name__)
 
 DUCK_IN_HAND_M = np.array([-0.0253, 0.0593, 0.2583])
 """Where the duck is in the hand frame when the fingers close around it."""
 GRASP_HEIGHT_M = 0.026
-POSTURE_ARM_RAD = np.array([0.0, -0.45, 0.0, -2.5, 0.0, 2.9, 0.785])
+RELEASE_HEIGHT_M = 0.055
+POSTURE_ARM_RAD = np.array([0.0, 0.2, 0.0, -2.4, 0.0, 3.6, 0.785])
 
 _ABDUCTION = {"right_index_abd": -0.367, "right_middle_abd": 0.126, "right_ring_abd": 0.344, "right_pinky_abd": 0.143}
 _FINGERS = ("index", "middle", "ring", "pinky")
@@ -28,7 +32,7 @@ _FINGERS = ("index", "middle", "ring", "pinky")
 
 def _fingers(mcp: float, pip: float, thumb: tuple[float, float, float, float]) -> FloatArray:
     joints = {"right_wrist": -0.054, **_ABDUCTION}
-    joints |= dict(zip(("right_thumb_mcp", "right_thumb_abd", "right_thumb_pip", "right_thumb_dip"), thumb))
+    joints |= dict(zip(("right_thumb_mcp", "right_thumb_abd", "right_thumb_pip", "right_thumb_dip"), thumb, strict=True))
     for finger in _FINGERS:
         joints |= {f"right_{finger}_mcp": mcp, f"right_{finger}_pip": pip}
     return np.array([joints[name] for name in HAND_JOINTS])
@@ -64,8 +68,8 @@ class Style:
 class Variety:
     """Distributions from which the style of an attempt is drawn."""
 
-    heading_modes_rad: tuple[float, ...] = (-0.35, 0.0, 0.35)
-    heading_spread_rad: float = 0.07
+    heading_modes_rad: tuple[float, ...] = (-0.28, 0.0, 0.25)
+    heading_spread_rad: float = 0.05
     tilt_rad: float = 0.764
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.4
@@ -97,9 +101,9 @@ class Variety:
         return Style(
             heading_offset_rad=float(rng.choice(self.heading_modes_rad) + rng.normal(0.0, self.heading_spread_rad)),
             tilt_rad=float(self.tilt_rad + rng.normal(0.0, self.tilt_spread_rad)),
-            speed=float(np.exp(rng.uniform(np.log(0.8), np.log(1.3)))),
-            approach_height_m=float(rng.uniform(0.07, 0.12)),
-            lift_height_m=float(rng.uniform(0.13, 0.19)),
+            speed=float(np.exp(rng.uniform(np.log(0.85), np.log(1.4)))),
+            approach_height_m=float(rng.uniform(0.07, 0.10)),
+            lift_height_m=float(rng.uniform(0.11, 0.15)),
             approach_bend_m=bend(0.07),
             transit_bend_m=bend(0.06),
             pause_before_s=float(rng.uniform(0.0, 0.3)) + pause(),
@@ -143,52 +147,66 @@ class DuckDemonstrator:
     def act(self, observation: Observation) -> FloatArray:
         """Joint targets (24,) rad for the next 50 ms."""
         self._observation = observation
-        target = next(self._script, None)
-        if target is None:
+        try:
+            return next(self._script)
+        except StopIteration:
             self.done, self.phase = True, "done"
-            return self._motion.target_rad.copy()
-        return target
+        except NotReachableError as error:
+            logger.info("the attempt ends: %s", error)
+            self.done, self.phase = True, "out of reach"
+        return self._motion.target_rad.copy()
 
     def _attempt(self, style: Style) -> Iterator[FloatArray]:
         motion, quick = self._motion, 1.0 / style.speed
-        up = np.array([0.0, 0.0, 1.0])
         self.phase = "wait"
         yield from motion.hold(style.pause_before_s)
         self.phase = "approach"
         above = self._grasp_pose(style, style.approach_height_m, OPEN_RAD)
-        yield from motion.move(above, 1.7 * quick, via_m=(style.approach_bend_m,))
+        yield from motion.move(above, 1.7 * quick, bend_m=style.approach_bend_m)
         yield from motion.hold(style.pause_above_s)
         self.phase = "descend"
         yield from motion.move(self._grasp_pose(style, 0.0, OPEN_RAD), 1.0 * quick)
         yield from motion.hold(0.1)
         self.phase = "close"
-        grasp = motion.pose
         closed = OPEN_RAD + style.close_share * (CLOSED_RAD - OPEN_RAD)
-        yield from motion.move(HandPose(grasp.position_m, grasp.rotation, closed), 0.8 * quick)
+        yield from motion.fingers(closed, 0.8 * quick)
         yield from motion.hold(0.2)
         self.phase = "lift"
-        lifted = HandPose(grasp.position_m + style.lift_height_m * up, grasp.rotation, closed)
-        yield from motion.move(lifted, 1.0 * quick)
+        yield from motion.move(self._lifted(style, closed), 1.0 * quick)
         self.phase = "carry"
         held_m = self._held_offset()
-        yield from motion.move(
-            self._place_pose(style, held_m, style.lift_height_m, closed), 1.7 * quick, via_m=(style.transit_bend_m,)
-        )
+        over_bowl = self._place_pose(style, held_m, style.lift_height_m, closed)
+        yield from motion.move(over_bowl, 1.7 * quick, bend_m=style.transit_bend_m)
         yield from motion.hold(style.pause_at_bowl_s + 0.1)
         self.phase = "lower"
-        lowered = self._place_pose(style, held_m, 0.055, closed)
+        lowered = self._place_pose(style, held_m, RELEASE_HEIGHT_M, closed)
         yield from motion.move(lowered, 0.7 * quick)
         self.phase = "release"
-        yield from motion.move(HandPose(lowered.position_m, lowered.rotation, OPEN_RAD), 0.6 * quick)
+        yield from motion.fingers(OPEN_RAD, 0.6 * quick)
         self.phase = "retreat"
-        yield from motion.move(HandPose(lowered.position_m + 0.12 * up, lowered.rotation, OPEN_RAD), 0.8 * quick)
-        yield from motion.hold(0.6)
+        yield from motion.move(self._place_pose(style, held_m, 0.14, OPEN_RAD), 0.8 * quick)
+        yield from motion.hold(0.4)
 
     def _grasp_pose(self, style: Style, height_m: float, fingers_rad: FloatArray) -> HandPose:
         duck = self._observation.object_poses["duck"][0]
-        rotation = palm_rotation(np.arctan2(duck[1], duck[0]) + style.heading_offset_rad, style.tilt_rad)
+        rotation = self._palm_rotation(style, duck, height_m)
         center = np.array([duck[0], duck[1], GRASP_HEIGHT_M + height_m]) + style.grasp_error_m
         return HandPose(center - rotation @ DUCK_IN_HAND_M, rotation, fingers_rad)
+
+    def _lifted(self, style: Style, fingers_rad: FloatArray) -> HandPose:
+        """Above where the hand has just closed."""
+        grasp = self._motion.pose
+        center = grasp.position_m + grasp.rotation @ DUCK_IN_HAND_M
+        rotation = self._palm_rotation(style, center, style.lift_height_m)
+        raised = center + np.array([0.0, 0.0, style.lift_height_m])
+        return HandPose(raised - rotation @ DUCK_IN_HAND_M, rotation, fingers_rad)
+
+    @staticmethod
+    def _palm_rotation(style: Style, object_m: FloatArray, height_m: float) -> FloatArray:
+        # Far out and higher up the fingers point further forwards: else the wrist would pass its singularity on the way.
+        reach_m = float(np.hypot(object_m[0], object_m[1]))
+        tilt_rad = style.tilt_rad + height_m * float(np.clip(8.0 * (reach_m - 0.52), 0.0, 1.6))
+        return palm_rotation(float(np.arctan2(object_m[1], object_m[0])) + style.heading_offset_rad, tilt_rad)
 
     def _held_offset(self) -> FloatArray:
         """Where the duck really is in the hand frame, (3,) m; where it should be if it does not seem to be in the hand."""
@@ -198,7 +216,7 @@ class DuckDemonstrator:
 
     def _place_pose(self, style: Style, held_m: FloatArray, height_m: float, fingers_rad: FloatArray) -> HandPose:
         bowl = self._observation.object_poses["bowl"][0]
-        rotation = palm_rotation(np.arctan2(bowl[1], bowl[0]) + style.heading_offset_rad, style.tilt_rad)
+        rotation = self._palm_rotation(style, bowl, height_m)
         center = np.array([bowl[0], bowl[1], height_m]) + style.place_error_m
         return HandPose(center - rotation @ held_m, rotation, fingers_rad)
 
@@ -212,5 +230,5 @@ def palm_rotation(heading_rad: float, tilt_rad: float) -> FloatArray:
     return np.column_stack([np.cross(out_of_palm, along_fingers), out_of_palm, along_fingers])
 
 
-DEFAULT_MAX_SPEED_RAD_S = np.array([1.0, 0.8, 1.0, 1.0, 1.6, 1.3, 1.6, 1.3, *np.full(16, 3.0)])
-"""Joint speeds (24,) of targets: about two thirds of the limits in config/limits.yaml."""
+DEFAULT_MAX_SPEED_RAD_S = np.array([0.9, 0.9, 0.8, 1.1, 1.6, 1.5, 1.6, 1.5, *np.full(16, 3.0)])
+"""Joint speeds (24,) of targets: well below the limits in config/limits.yaml, so that every stop is short."""

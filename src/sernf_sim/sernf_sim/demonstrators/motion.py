@@ -1,8 +1,9 @@
-"""Hand motions for scripted demonstrators: smooth Cartesian segments turned into joint targets, at bounded joint speed."""
+"""Hand motions for scripted demonstrators: segments between hand poses turned into joint targets, at bounded joint speed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import mujoco
@@ -27,8 +28,8 @@ class HandPose:
 class SmoothMotion:
     """Yields joint targets (24,) along minimum-jerk segments between hand poses.
 
-    No joint's target moves faster than `max_speed_rad_s` (24,): where a segment would need more, the arm falls behind and
-    catches up. Where no arm pose reaches a point of a segment, the arm's target stays at the last point that was reached.
+    Inverse kinematics is solved at both ends and in the middle of a segment and joined in joint space, so segments may cross wrist
+    singularities. A segment lasts longer than asked for where a joint would exceed `max_speed_rad_s` (24,).
     """
 
     def __init__(self, kinematics: Kinematics, posture_rad: FloatArray, max_speed_rad_s: FloatArray, period_s: float) -> None:
@@ -47,42 +48,50 @@ class SmoothMotion:
 
     def hold(self, duration_s: float) -> Iterator[FloatArray]:
         """Stay where the motion has led."""
-        yield from self.move(self.pose, duration_s)
+        for _ in range(round(duration_s / self._period_s)):
+            yield self.target_rad.copy()
 
-    def move(self, goal: HandPose, duration_s: float, *, via_m: Sequence[FloatArray] = ()) -> Iterator[FloatArray]:
-        """Go to `goal` in `duration_s`, bent towards the offsets `via_m` ((3,) m each) on the way."""
-        origin = self.pose
+    def fingers(self, fingers_rad: FloatArray, duration_s: float) -> Iterator[FloatArray]:
+        """Move the hand's joints (17,) rad only."""
+        goal = np.concatenate([self.target_rad[ARM], fingers_rad])
+        self.pose = HandPose(self.pose.position_m, self.pose.rotation, fingers_rad)
+        yield from self._follow(goal, np.zeros(24), duration_s)
+
+    def move(self, goal: HandPose, duration_s: float, *, bend_m: FloatArray | None = None) -> Iterator[FloatArray]:
+        """Go to `goal` in `duration_s`; `bend_m` (3,) shifts the middle of the way. Raises NotReachableError for the goal."""
+        origin, self.pose = self.pose, goal
         turn = rotation_vector(goal.rotation @ origin.rotation.T)
-        steps = max(1, round(duration_s / self._period_s))
-        for step in range(1, steps + 1):
-            share = _minimum_jerk(step / steps)
-            position = origin.position_m + share * (goal.position_m - origin.position_m)
-            for order, offset in enumerate(via_m, start=1):
-                position = position + np.sin(np.pi * share * order) ** 2 * offset
-            self.pose = HandPose(
-                position,
-                _rotation(share * turn) @ origin.rotation,
-                origin.fingers_rad + share * (goal.fingers_rad - origin.fingers_rad),
-            )
-            yield self._towards(self.pose)
+        middle_m = 0.5 * (origin.position_m + goal.position_m) + (0.0 if bend_m is None else bend_m)
+        end = np.concatenate([self._solve(goal.position_m, goal.rotation), goal.fingers_rad])
+        bulge = np.zeros(24)
+        # A middle out of reach is no reason to give up: the straight line through joint space always exists.
+        with suppress(NotReachableError):
+            middle = self._solve(middle_m, _rotation(0.5 * turn) @ origin.rotation)
+            bulge[ARM] = middle - 0.5 * (self.target_rad[ARM] + end[ARM])
+        yield from self._follow(end, bulge, duration_s)
 
-    def _towards(self, pose: HandPose) -> FloatArray:
-        wanted = self.target_rad.copy()
-        wanted[HAND] = pose.fingers_rad
-        try:
-            wanted[ARM] = self._kinematics.inverse(pose.position_m, pose.rotation, self.target_rad, self._posture_rad)
-        except NotReachableError:
-            pass
-        step = wanted - self.target_rad
-        excess = float((np.abs(step[ARM]) / self._max_step_rad[ARM]).max())
-        step[ARM] /= max(1.0, excess)
-        step[HAND] = np.clip(step[HAND], -self._max_step_rad[HAND], self._max_step_rad[HAND])
-        self.target_rad = self.target_rad + step
-        return self.target_rad.copy()
+    def _solve(self, position_m: FloatArray, rotation: FloatArray) -> FloatArray:
+        # Always from the same posture, turned towards the target: otherwise the redundant joint would drift along the way.
+        posture = self._posture_rad.copy()
+        posture[0] += np.arctan2(position_m[1], position_m[0])
+        return self._kinematics.inverse(position_m, rotation, posture)
+
+    def _follow(self, end_rad: FloatArray, bulge_rad: FloatArray, duration_s: float) -> Iterator[FloatArray]:
+        start = self.target_rad
+        steps = max(2, round(duration_s / self._period_s))
+        path = _path(start, end_rad, bulge_rad, steps)
+        excess = float((np.abs(np.diff(path, axis=0)) / self._max_step_rad).max())
+        if excess > 1.0:
+            path = _path(start, end_rad, bulge_rad, int(np.ceil(steps * excess)) + 1)
+        for self.target_rad in path[1:]:
+            yield self.target_rad.copy()
 
 
-def _minimum_jerk(share: float) -> float:
-    return share**3 * (10.0 - 15.0 * share + 6.0 * share**2)
+def _path(start_rad: FloatArray, end_rad: FloatArray, bulge_rad: FloatArray, steps: int) -> FloatArray:
+    """Joints (steps + 1, 24) from start to end; half-way it is off the straight line by `bulge_rad`."""
+    time = np.linspace(0.0, 1.0, steps + 1)[:, None]
+    share = time**3 * (10.0 - 15.0 * time + 6.0 * time**2)
+    return start_rad + share * (end_rad - start_rad) + 4.0 * share * (1.0 - share) * bulge_rad
 
 
 def _rotation(vector_rad: FloatArray) -> FloatArray:

@@ -1,8 +1,9 @@
 """Duck: pick up a rubber duck that lies anywhere in front of the robot and put it into a bowl.
 
 Success: the duck's centre is inside the bowl (within `BOWL_RADIUS_M` of its axis and below `IN_BOWL_HEIGHT_M`), slower than
-`RESTING_SPEED_M_S`, and untouched by the robot, for `RESTING_TIME_S` without a break. Beyond saving: the duck has left the part of
-the table that the hand can reach. A duck that was dropped within reach may be picked up again, so it ends nothing.
+`RESTING_SPEED_M_S`, and untouched by the robot, for `RESTING_TIME_S` without a break; what happens afterwards does not undo it.
+Beyond saving: the duck has left the part of the table that the hand can reach. A duck that was dropped within reach may be picked
+up again, so it ends nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from sernf_robot.model import ARM_PREFIX, HAND_PREFIX, WORLD_MASK
 from sernf_sim.tasks.scenery import OBJECT_GROUP, add_table_lights_and_cameras, add_visible
 from sernf_sim.tasks.task import JUDGE_PERIOD_S, Judgement
 
-DUCK_X_M = (0.54, 0.72)
+DUCK_X_M = (0.56, 0.73)
 DUCK_Y_M = (-0.03, 0.17)
-BOWL_CENTER_M = (0.56, -0.24)
+BOWL_CENTER_M = (0.60, -0.24)
 BOWL_SPREAD_M = 0.05
 
-START_ARM_RAD = (-0.08, -0.62, 0.0, -2.65, 0.0, 2.8, 0.785)
+START_ARM_RAD = (-0.187, -0.102, -0.006, -2.788, -0.175, 3.741, 0.873)
 """The hand hovers before the duck's field, fingers forward and down."""
 START_HAND_RAD = {
     "right_wrist": -0.054,
@@ -49,6 +50,9 @@ _BLUE = (0.16, 0.38, 0.66, 1.0)
 _BOWL_WALLS = 12
 _BOWL_BASE_M = 0.048
 _BOWL_TILT_RAD = 0.55
+
+
+START, TOUCHED, LIFTED, ABOVE_BOWL, PLACED = range(5)
 
 
 class DuckTask:
@@ -94,14 +98,14 @@ class DuckTask:
         touched = self._touched(data)
         to_bowl_m = float(np.hypot(*(duck[:2] - data.mocap_pos[self._bowl_mocap, :2])))
         inside = to_bowl_m < BOWL_RADIUS_M and duck[2] < IN_BOWL_HEIGHT_M
-        stage = 1 if touched else 0
+        stage = TOUCHED if touched else START
         if touched and duck[2] > LIFTED_HEIGHT_M:
-            stage = 3 if to_bowl_m < BOWL_RADIUS_M else 2
+            stage = ABOVE_BOWL if to_bowl_m < BOWL_RADIUS_M else LIFTED
         speed_m_s = float(np.linalg.norm(data.qvel[self._duck_dof : self._duck_dof + 3]))
         resting = inside and not touched and speed_m_s < RESTING_SPEED_M_S
         self._resting_s = self._resting_s + JUDGE_PERIOD_S if resting else 0.0
-        success = self._resting_s >= RESTING_TIME_S
-        self._stage = max(self._stage, 4 if success else stage)
+        self._stage = max(self._stage, PLACED if self._resting_s >= RESTING_TIME_S else stage)
+        success = self._stage == PLACED
         lost = bool((duck[:2] < REACH_MIN_M).any() or (duck[:2] > REACH_MAX_M).any())
         return Judgement(self.stages[self._stage], success, success or lost, "out_of_reach" if lost and not success else "")
 

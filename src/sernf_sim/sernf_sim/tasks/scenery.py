@@ -25,8 +25,8 @@ def add_table_lights_and_cameras(spec: mujoco.MjSpec) -> None:
         name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 0.05], group=4,
         contype=WORLD_MASK[0], conaffinity=WORLD_MASK[1],
     )  # fmt: skip
-    center = [(low + high) / 2 for low, high in zip(TABLE_MIN_M, TABLE_MAX_M)]
-    half = [(high - low) / 2 for low, high in zip(TABLE_MIN_M, TABLE_MAX_M)]
+    center = [(low + high) / 2 for low, high in zip(TABLE_MIN_M, TABLE_MAX_M, strict=True)]
+    half = [(high - low) / 2 for low, high in zip(TABLE_MIN_M, TABLE_MAX_M, strict=True)]
     add_visible(world, mujoco.mjtGeom.mjGEOM_BOX, (*half, 0.02), (*center, -0.0205), (0.72, 0.66, 0.58, 1.0))
     add_visible(world, mujoco.mjtGeom.mjGEOM_BOX, (3.0, 3.0, 0.01), (0.5, 0.0, -0.8), (0.30, 0.33, 0.37, 1.0))
     spec.visual.headlight.ambient = [0.42, 0.42, 0.42]

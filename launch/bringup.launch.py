@@ -7,8 +7,7 @@ Everything is checked before anything starts: values, combinations, configuratio
   somebody asks for it.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: a launch file is no registered module, and dataclasses would not find the names.
 import difflib
 import math
 import os

@@ -19,6 +19,7 @@ import numpy as np
 from sernf_hw_bridge.backends.franka_config import FrankaConfig, PayloadConfig
 from sernf_hw_bridge.backends.io_thread import IoThread
 from sernf_hw_bridge.backends.protocol import BackendError, JointReading
+from sernf_hw_bridge.backends.threaded import DriverSession, SessionTimeouts, ThreadedBackend
 from sernf_hw_bridge.trajectories import Array
 from sernf_robot.joints import ARM_JOINTS
 
@@ -88,8 +89,8 @@ class _TargetVelocity:
         return self._velocity_rad_s
 
 
-class _Session:
-    """One connection to the robot. Everything but `reading`, `lost_control` and `set_reference` runs in its own thread."""
+class _Session(DriverSession):
+    """One connection to the robot."""
 
     def __init__(self, franky: Any, config: FrankaConfig) -> None:
         self._franky = franky
@@ -101,12 +102,10 @@ class _Session:
         self._reference_lock = threading.Lock()
         self._robot_time_ms = -1
         self._advanced_s = 0.0
-        self.reading: JointReading | None = None
-        self.lost_control: str | None = None
+        self._lost_control: str | None = None
         self.io = IoThread("franka", poll=self._poll, close=self._close, explain=_explain, period_s=config.poll_period_s)
 
-    def connect(self) -> None:
-        """Open the connection and take the first reading."""
+    def open(self) -> None:
         realtime = self._franky.RealtimeConfig
         self._robot = self._franky.Robot(
             self._config.host, realtime_config=realtime.Enforce if self._config.realtime == "enforce" else realtime.Ignore
@@ -115,8 +114,7 @@ class _Session:
         self._poll()
         self.io.resume()
 
-    def recover_errors(self) -> None:
-        """Run the robot's automatic error recovery if it has errors."""
+    def recover(self) -> None:
         state = self._robot.state
         if state.robot_mode.name == "Reflex" or self._robot.has_errors:
             LOG.info("franka: automatic error recovery")
@@ -125,9 +123,8 @@ class _Session:
                     "franka: the robot's automatic error recovery failed; see its messages in Franka Desk, then re-arm"
                 )
 
-    def take_control(self) -> None:
-        """Hold the measured pose under joint impedance; from then on references are followed."""
-        if self._hold():
+    def hold(self) -> None:
+        if self._hold_on():
             return
         mode = self._robot.state.robot_mode.name
         if mode in _UNUSABLE_MODES:
@@ -138,43 +135,44 @@ class _Session:
         self._robot.set_load(payload.mass_kg, list(payload.center_m), payload.inertia_matrix().flatten().tolist())
         damping = None if config.damping_nm_s_rad is None else np.array(config.damping_nm_s_rad)
         tracker = self._franky.JointImpedanceTracker(self._robot, stiffness=np.array(config.stiffness_nm_rad), damping=damping)
+        with self._reference_lock:
+            self._tracker = tracker
         deadline_s = time.monotonic() + _IN_CONTROL_TIMEOUT_S
         while not self._robot.is_in_control:
             if not self._robot.poll_motion() or time.monotonic() > deadline_s:
                 raise BackendError("franka: the robot did not take up the tracking motion; see its messages in Franka Desk")
             time.sleep(0.005)
-        self.lost_control = None
+        self._lost_control = None
         with self._reference_lock:
-            self._tracker = tracker
             self._rest_at(np.array(self._robot.state.q))
 
-    def _hold(self) -> bool:
+    def _hold_on(self) -> bool:
         """Make the measured pose the reference of a healthy tracker; False when there is none."""
-        if self._tracker is None or self.lost_control or not self._robot.is_in_control:
+        if self._tracker is None or self._lost_control or not self._robot.is_in_control:
             return False
         with self._reference_lock:
             self._rest_at(np.array(self._robot.state.q))
         return True
 
     def release(self) -> None:
-        """Bring the arm to rest and give control back to the robot, which holds its pose by itself."""
         if self._tracker is None:
             return
         if self._robot.is_in_control:
             self._robot.move(self._franky.TorqueStopMotion(max_duration=_STOP_S), asynchronous=True)
         self._drop_tracker()
 
-    def set_reference(self, position_rad: Array, now_s: float) -> bool:
-        """Give the newest target, and the velocity of the latest ones, to franky's thread; False when nothing is tracked.
+    def follow(self, position_rad: Array) -> None:
+        """Give the newest target, and the velocity of the latest ones, to franky's thread.
 
         Without that velocity the damping makes every joint lag by damping / stiffness, 0.3 s at the last one.
         """
+        if self._lost_control is not None:
+            raise BackendError(self._lost_control)
         with self._reference_lock:
             if self._tracker is None:
-                return False
-            self._tracker.set_target(position_rad, dq=self._velocity.update(position_rad, now_s))
+                raise BackendError("franka: expected a robot that follows, got one that has stopped; re-arm")
+            self._tracker.set_target(position_rad, dq=self._velocity.update(position_rad, time.monotonic()))
             self._resting = False
-        return True
 
     def _rest_at(self, position_rad: Array) -> None:
         """Make a reference at rest; the caller holds the lock."""
@@ -209,9 +207,9 @@ class _Session:
         with self._reference_lock:
             if not self._resting and now_s - self._velocity.updated_s > _WRITES_ENDED_S:
                 self._rest_at(self._velocity.position_rad)
-        if self._tracker is not None and self.lost_control is None and not self._robot.is_in_control:
-            self.lost_control = self._why_control_ended()
-            LOG.warning("%s", self.lost_control)
+        if self._tracker is not None and self._lost_control is None and not self._robot.is_in_control:
+            self._lost_control = self._why_control_ended()
+            LOG.warning("%s", self._lost_control)
 
     def _why_control_ended(self) -> str:
         try:
@@ -231,89 +229,15 @@ class _Session:
             self._robot = None
 
 
-class FrankaBackend:
+class FrankaBackend(ThreadedBackend):
     """Backend of the seven arm joints."""
 
     def __init__(self, config: FrankaConfig) -> None:
+        timeouts = SessionTimeouts(
+            connect_s=config.connect_timeout_s, command_s=config.command_timeout_s, close_failed_s=_CLOSE_S
+        )
+        super().__init__("franka", ARM_JOINTS, timeouts)
         self._config = config
-        self._session: _Session | None = None
-        self._active = False
-        self._why_not_connected = "franka: expected a connected backend, got one that is not; call connect first"
 
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        return ARM_JOINTS
-
-    def connect(self) -> None:
-        if self._session is not None and self._session.io.alive and self._session.io.failure is None:
-            return
-        self._close_session()
-        session = _Session(_import_franky(), self._config)
-        session.io.start()
-        self._session = session
-        try:
-            session.io.call(f"connecting to {self._config.host}", session.connect, self._config.connect_timeout_s)
-        except BackendError as error:
-            self._close_session()
-            self._why_not_connected = str(error)
-            raise
-
-    def activate(self) -> None:
-        session = self._connected()
-        session.io.call("activating", session.take_control, self._config.command_timeout_s)
-        self._active = True
-
-    def read(self) -> JointReading:
-        session = self._connected()
-        if session.reading is None:
-            raise BackendError("franka: no state has arrived yet; connect again")
-        return session.reading
-
-    def write(self, position_rad: Array) -> None:
-        session = self._connected()
-        if not self._active:
-            raise BackendError("franka: expected an active backend, got one that is not; activate or re-arm first")
-        if session.lost_control is not None:
-            raise BackendError(session.lost_control)
-        target = np.array(position_rad, dtype=np.float64)
-        if target.shape != (len(ARM_JOINTS),) or not np.isfinite(target).all():
-            raise BackendError(f"franka: expected {len(ARM_JOINTS)} finite positions in rad, got {position_rad!r}")
-        if not session.set_reference(target, time.monotonic()):
-            raise BackendError("franka: expected a tracking robot, got one that has stopped; re-arm")
-
-    def recover(self) -> None:
-        self._active = False
-        if self._session is None or not self._session.io.alive or self._session.io.failure is not None:
-            self.connect()
-        session = self._connected()
-        session.io.call("recovering", session.recover_errors, self._config.command_timeout_s)
-        session.io.call("activating", session.take_control, self._config.command_timeout_s)
-        self._active = True
-
-    def deactivate(self) -> None:
-        self._active = False
-        session = self._session
-        if session is None or not session.io.alive or session.io.failure is not None:
-            return
-        try:
-            session.io.call("stopping", session.release, self._config.command_timeout_s)
-        except BackendError as error:
-            LOG.warning("%s; the robot holds by itself or has stopped", error)
-
-    def disconnect(self) -> None:
-        self.deactivate()
-        self._close_session()
-
-    def _connected(self) -> _Session:
-        session = self._session
-        if session is None:
-            raise BackendError(self._why_not_connected)
-        if session.io.failure is not None:
-            raise BackendError(session.io.failure if session.io.failure.startswith("franka") else f"franka: {session.io.failure}")
-        return session
-
-    def _close_session(self) -> None:
-        self._active = False
-        session, self._session = self._session, None
-        if session is not None:
-            session.io.stop(_CLOSE_S if session.io.failure is not None else self._config.command_timeout_s)
+    def _new_session(self) -> DriverSession:
+        return _Session(_import_franky(), self._config)

@@ -132,7 +132,7 @@ class IoThread:
         try:
             self._poll()
         except BackendError as error:
-            self.failure = str(error)
+            self.failure = str(error).removeprefix(f"{self._name}: ")
         except Exception as error:
             LOG.debug("%s: polling ended", self._name, exc_info=True)
             self.failure = self._describe(error)

@@ -89,11 +89,9 @@ class PoseChecker:
         self._data = mujoco.MjData(self._model)
         self._joints = robot_index(self._model).qpos
         self._qpos = self._data.qpos
-        self._geom_position = self._data.geom_xpos
-        self._geom_rotation = self._data.geom_xmat.reshape(-1, 3, 3)
-        self._prepare_extents()
-        self._low = np.array(config.workspace_min_m)
-        self._high = np.array(config.workspace_max_m)
+        self._centers = self._data.geom_xpos.reshape(-1)
+        self._rotations = self._data.geom_xmat.reshape(-1, 3)
+        self._prepare_bounds()
 
     def __call__(self, position_rad: ArrayLike) -> dict[str, float]:
         """Violations of joints (24,) rad, by name, with depths in metres; raises ValueError for another shape."""
@@ -103,16 +101,25 @@ class PoseChecker:
         self._qpos[self._joints] = position
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
+        # Half-size of each shape along the base frame's axes, without its radius, which the bounds hold.
+        extents = (np.abs(self._rotations) * self._half_sizes) @ self._ones
+        rooms = self._rooms
+        np.subtract(self._centers, extents, out=rooms[0])
+        np.subtract(rooms[0], self._lowest, out=rooms[1])
+        rooms[0] -= self._floor
+        np.subtract(self._highest, self._centers, out=rooms[2])
+        rooms[2] -= extents
+        if rooms.min() >= 0.0 and not self._data.ncon:
+            return {}
+        return self._name_violations()
+
+    def _name_violations(self) -> dict[str, float]:
+        under_the_table, outside = -float(self._rooms[0].min()), -float(self._rooms[1:].min())
         found: dict[str, float] = {}
-        centers = self._geom_position[self._moving]
-        extents = (np.abs(self._geom_rotation[self._moving]) @ self._half_extents)[..., 0] + self._radius
-        below = float((self._floor - (centers[:, 2] - extents[:, 2])).max())
-        centers, extents = centers[self._in_hand], extents[self._in_hand]
-        outside = float(max((self._low - (centers - extents)).max(), (centers + extents - self._high).max()))
         if outside > 0.0:
             found["workspace"] = outside
-        if below > 0.0:
-            found["table"] = below
+        if under_the_table > 0.0:
+            found["table"] = under_the_table
         if self._data.ncon:
             depth = self.config.self_clearance_m - float(self._data.contact.dist.min())
             if depth > 0.0:
@@ -127,23 +134,29 @@ class PoseChecker:
             pairs.append((_link_name(first), _link_name(second)))
         return pairs
 
-    def _prepare_extents(self) -> None:
-        """Half-extents of every moving shape, such that |R| @ half + radius is its half-size along the base frame's axes."""
-        model = self._model
-        links = [_link_name(model.body(body).name) for body in model.geom_bodyid]
-        self._moving = np.array([index for index, link in enumerate(links) if link not in ("fr3_link0", "fr3_link1")])
-        half, radius, floor = [], [], []
-        for geom in self._moving:
+    def _prepare_bounds(self) -> None:
+        """Bounds of every shape's surface along the base frame's axes, infinite where nothing is asked of it."""
+        model, config = self._model, self.config
+        shapes = model.ngeom
+        half = np.zeros((shapes, 3))
+        floor, lowest, highest = np.full((shapes, 3), -np.inf), np.full((shapes, 3), -np.inf), np.full((shapes, 3), np.inf)
+        for geom in range(shapes):
+            link = _link_name(model.body(model.geom_bodyid[geom]).name)
+            if link in ("fr3_link0", "fr3_link1"):
+                continue
             size = model.geom_size[geom]
             capsule = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_CAPSULE
-            half.append((0.0, 0.0, size[1]) if capsule else size)
-            radius.append(size[0] if capsule else 0.0)
-            clearance = self.config.finger_table_clearance_m if links[geom] in FINGER_LINKS else self.config.table_clearance_m
-            floor.append(self.config.table_height_m + clearance)
-        self._half_extents: NDArray[np.float64] = np.array(half)[:, :, None]
-        self._radius = np.array(radius)[:, None]
-        self._floor = np.array(floor)
-        self._in_hand = np.array([index for index, geom in enumerate(self._moving) if links[geom].startswith("right_")])
+            half[geom] = (0.0, 0.0, size[1]) if capsule else size
+            radius = size[0] if capsule else 0.0
+            clearance = config.finger_table_clearance_m if link in FINGER_LINKS else config.table_clearance_m
+            floor[geom, 2] = config.table_height_m + clearance + radius
+            if link.startswith("right_"):
+                lowest[geom] = np.array(config.workspace_min_m) + radius
+                highest[geom] = np.array(config.workspace_max_m) - radius
+        self._floor, self._lowest, self._highest = floor.reshape(-1), lowest.reshape(-1), highest.reshape(-1)
+        self._half_sizes: NDArray[np.float64] = np.repeat(half, 3, axis=0)
+        self._ones = np.ones(3)
+        self._rooms = np.zeros((3, 3 * shapes))
 
 
 def _link_name(body: str) -> str:

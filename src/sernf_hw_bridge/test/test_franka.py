@@ -141,7 +141,7 @@ def test_follows_a_sine_of_50_hz_targets(arm: FrankaBackend) -> None:
 
 
 def lag_compensated_error(commanded: list[tuple[float, Array]], measured: list[tuple[float, Array]]) -> tuple[float, float]:
-    """Largest difference (rad) between measurement and the command of `lag_s` before, at the best lag; the first 0.5 s left out."""
+    """Largest difference (rad) between measurement and delayed command, and the lag (s) at which it is least; after 0.5 s."""
     command_s = np.array([stamp for stamp, _ in commanded])
     command = np.array([value for _, value in commanded])
     stamps = np.array([stamp for stamp, _ in measured])

@@ -71,7 +71,10 @@ class IoThread:
         return self._thread.is_alive() and not self._ending
 
     def call(self, what: str, function: Callable[[], ResultT], timeout_s: float) -> ResultT:
-        """Result of `function`, run in the thread; raises BackendError that begins with `what` when it raises or takes longer."""
+        """Result of `function`, run in the thread, after which it has polled once more.
+
+        Raises BackendError that says `what` failed when it raises or takes longer.
+        """
         if not self.alive:
             raise BackendError(f"{self._name}: {what}: the driver's thread has ended; connect again")
         request = _Request(function)
@@ -104,8 +107,7 @@ class IoThread:
         try:
             while not self._ending:
                 due_s = self._serve_until(due_s)
-                if self._polling and self.failure is None and not self._ending:
-                    self._poll_once()
+                self._poll_if_wanted()
         finally:
             self._close_driver()
 
@@ -126,9 +128,12 @@ class IoThread:
         except Exception as error:  # the caller gets it as BackendError
             LOG.debug("%s: a call failed", self._name, exc_info=True)
             request.error = error
+        self._poll_if_wanted()
         request.done.set()
 
-    def _poll_once(self) -> None:
+    def _poll_if_wanted(self) -> None:
+        if not self._polling or self._ending or self.failure is not None:
+            return
         try:
             self._poll()
         except BackendError as error:

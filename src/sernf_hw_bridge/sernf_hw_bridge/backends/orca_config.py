@@ -33,7 +33,7 @@ class OrcaConfig:
     """`model`: generation of the hand, which decides its joint names. `joints`: all of the project's 17 hand joints.
 
     `hand_file`: orca_core's own `config.yaml` of this very hand (port, motors, ranges); its `calibration.yaml` lies beside it
-    unless `calibration_file` says otherwise. Without it the model that orca_core ships is used, which only its mock (`mock`) can do.
+    unless `calibration_file` says otherwise. Without it the model that orca_core ships is used, which only its mock can do.
     `max_current_ma`: of every motor, which bounds the force. `joints_checked`: whether signs and zeros have been checked on this
     hand (docs/real_robot.md); until then the current stays at `unchecked_current_ma` or below.
     `period_s`: of the bus. `silent_after_s`: without a fresh measurement for so long the hand counts as lost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class DriverSession(ABC):
 
     io: IoThread
     reading: JointReading | None = None
+    silent_after_s: float
+    """Without a fresh measurement for so long the hardware counts as lost."""
 
     @abstractmethod
     def open(self) -> None:
@@ -71,7 +74,7 @@ class ThreadedBackend(ABC):
         return self._joint_names
 
     def connect(self) -> None:
-        if self._session is not None and self._session.io.failure is None:
+        if self._session is not None and self._working(self._session):
             return
         self._close_session()
         session = self._new_session()
@@ -114,7 +117,7 @@ class ThreadedBackend(ABC):
     def deactivate(self) -> None:
         self._active = False
         session = self._session
-        if session is None or session.io.failure is not None:
+        if session is None or not self._working(session):
             return
         try:
             session.io.call("stopping", session.release, self._timeouts.command_s)
@@ -129,10 +132,20 @@ class ThreadedBackend(ABC):
         session = self._session
         if session is None:
             raise BackendError(self._why_not_connected)
-        failure = session.io.failure
-        if failure is not None:
-            raise BackendError(f"{self._name}: {failure}")
+        if not self._working(session):
+            raise BackendError(f"{self._name}: {session.io.failure}")
         return session
+
+    @staticmethod
+    def _working(session: DriverSession) -> bool:
+        """Whether the session has not failed; silence is noticed here, where nothing blocks."""
+        if session.io.failure is None and session.reading is not None:
+            age_s = time.monotonic() - session.reading.stamp_s
+            if age_s > session.silent_after_s:
+                session.io.failure = (
+                    f"expected fresh measurements, got none for {age_s:.2f} s; check power, cables and connection, then re-arm"
+                )
+        return session.io.failure is None
 
     def _close_session(self) -> None:
         self._active = False

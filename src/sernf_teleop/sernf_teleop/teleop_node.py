@@ -12,11 +12,12 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
@@ -39,6 +40,7 @@ from sernf_teleop.synergies import HandSynergies
 COMMANDS = QoSProfile(depth=10)
 STATES = QoSProfile(depth=50)
 SHOW_PERIOD_S = 0.1
+SLEWED_NS = 50_000_000
 MODES = {
     value: name.removeprefix("MODE_").lower()
     for name, value in (
@@ -133,10 +135,23 @@ class TeleopNode(SernfNode[TeleopConfig]):
         while self._destroy:
             self._destroy.pop(0)()
 
+    def _joints(self, names: Sequence[str], position_rad: Sequence[float]) -> NDArray[np.float64] | None:
+        """Vector in the order of JOINTS; None, and a line in the log, for a message that does not speak of all joints."""
+        try:
+            return joint_vector(names, position_rad, JOINTS)
+        except ValueError as error:
+            self.get_logger().error(f"message ignored: {error}", throttle_duration_sec=5.0)
+            return None
+
     def _on_joint_states(self, message: JointState) -> None:
-        self._session.set_measured(joint_vector(message.name, message.position, JOINTS), time.monotonic())
+        position_rad = self._joints(message.name, message.position)
+        if position_rad is not None:
+            self._session.set_measured(position_rad, time.monotonic())
 
     def _on_bridge_state(self, message: BridgeState) -> None:
+        executed_rad = self._joints(message.joint_names, message.executed_position_rad)
+        if executed_rad is None:
+            return
         self._session.set_bridge(
             BridgeView(
                 arrived_s=time.monotonic(),
@@ -145,7 +160,7 @@ class TeleopNode(SernfNode[TeleopConfig]):
                 reason=message.reason,
                 selected_source=message.selected_source,
                 active_source=message.active_source,
-                executed_position_rad=joint_vector(message.joint_names, message.executed_position_rad, JOINTS),
+                executed_position_rad=executed_rad,
             )
         )
 
@@ -170,10 +185,14 @@ class TeleopNode(SernfNode[TeleopConfig]):
     def _publish(self, command: Outgoing) -> None:
         message = JointCommand(source=self.config.source, joint_names=JOINTS, release=command.release)
         message.position_rad = np.nan_to_num(command.position_rad).tolist() if command.release else command.position_rad.tolist()
-        # Strictly increasing, even when the wall clock is set back by a little.
-        self._last_stamp_ns = max(self._last_stamp_ns + 1, time.time_ns())
+        self._last_stamp_ns = self._next_stamp_ns(time.time_ns())
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(self._last_stamp_ns, 1_000_000_000)
         self._commands.publish(message)
+
+    def _next_stamp_ns(self, now_ns: int) -> int:
+        """Strictly increasing while the clock is slewed; one that was set back is followed, and the bridge wants a re-arm."""
+        set_back = self._last_stamp_ns - now_ns > SLEWED_NS
+        return now_ns if set_back else max(now_ns, self._last_stamp_ns + 1)
 
     async def _on_demonstrate(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Answers when the demonstration has started, or why it has not."""
@@ -238,6 +257,15 @@ class TeleopNode(SernfNode[TeleopConfig]):
 def main(args: list[str] | None = None) -> None:
     """Entry point; `args` as on a command line."""
     run_node(TeleopNode, args=args)
+
+
+def run_in_terminal(device: str, config_file: Path, args: Sequence[str] = ()) -> None:
+    """Run in the foreground until the operator quits, under a name of its own: the graph's teleop may be the demonstrator.
+
+    `args`: further ROS arguments, for instance `-p rate_hz:=30.0`.
+    """
+    parameters = ["-p", f"device:={device}", "-p", f"config_file:={config_file.resolve()}"]
+    main(["--ros-args", "-r", "__node:=teleop_operator", *parameters, *args])
 
 
 if __name__ == "__main__":

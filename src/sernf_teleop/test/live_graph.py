@@ -158,8 +158,10 @@ def live_graph(*bridge_parameters: str) -> Iterator[Graph]:
     rclpy.init()
     graph = Graph()
     try:
-        with process("sernf_hw_bridge.hw_bridge_node", f"config_file:={CONFIG_FOLDER / 'hw_bridge.yaml'}", *bridge_parameters):
-            graph.until(lambda: graph.bridge is not None, START_TIMEOUT_S)
+        config_file = f"config_file:={CONFIG_FOLDER / 'hw_bridge.yaml'}"
+        with process("sernf_hw_bridge.hw_bridge_node", config_file, *bridge_parameters) as bridge:
+            graph.until(lambda: graph.bridge is not None or bridge.poll() is not None, START_TIMEOUT_S)
+            assert bridge.poll() is None, "the bridge ended at once, see its log above"
             yield graph
     finally:
         graph.close()

@@ -145,7 +145,7 @@ def test_cancel_ends_it(world: World) -> None:
 
 
 def test_the_duck_demonstrator_fits_in() -> None:
-    operator = create_scripted_operator(DemonstratorConfig(), "duck", KINEMATICS)
+    operator = create_scripted_operator(DemonstratorConfig(), "duck", KINEMATICS, 0.05)
     world = World()
     world.operator = operator
     world.poll()
@@ -159,4 +159,9 @@ def test_the_duck_demonstrator_fits_in() -> None:
 
 def test_a_task_without_demonstrator_is_refused() -> None:
     with pytest.raises(DeviceError, match="knitting"):
-        create_scripted_operator(DemonstratorConfig(), "knitting", KINEMATICS)
+        create_scripted_operator(DemonstratorConfig(), "knitting", KINEMATICS, 0.05)
+
+
+def test_another_rate_than_the_demonstrator_s_is_refused() -> None:
+    with pytest.raises(DeviceError, match="20 Hz, got 50"):
+        create_scripted_operator(DemonstratorConfig(), "duck", KINEMATICS, 0.02)

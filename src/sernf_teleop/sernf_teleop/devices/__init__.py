@@ -20,7 +20,9 @@ DEVICES: dict[str, Callable[[TeleopConfig, Kinematics], OperatorDevice]] = {
     "keyboard": lambda config, _: Keyboard(config.keyboard),
     "gamepad": lambda config, _: Gamepad(config.gamepad),
     "pose_topic": lambda config, _: PoseTopic(config.pose_topic, config.synergies),
-    "demonstrator": lambda config, kinematics: create_scripted_operator(config.demonstrator, config.task, kinematics),
+    "demonstrator": lambda config, kinematics: create_scripted_operator(
+        config.demonstrator, config.task, kinematics, config.period_s
+    ),
     "none": lambda _config, _kinematics: Nobody(),
 }
 """Name in the configuration -> constructor; may raise DeviceError."""

@@ -170,13 +170,21 @@ class ScriptedOperator(QuietDevice):
         return lambda message, now_s: self.receive_object(name, message, now_s)
 
 
-def create_scripted_operator(config: DemonstratorConfig, task: str, kinematics: Kinematics) -> ScriptedOperator:
-    """The demonstrator of `task`. Raises DeviceError when the simulation is not installed, or knows no such demonstrator."""
+def create_scripted_operator(
+    config: DemonstratorConfig, task: str, kinematics: Kinematics, period_s: float
+) -> ScriptedOperator:
+    """The demonstrator of `task`, polled every `period_s`.
+
+    Raises DeviceError when the simulation is not installed, knows no such demonstrator, or acts at another rate.
+    """
     try:
         from sernf_sim.demonstrators import make_demonstrator
+        from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S
         from sernf_sim.tasks import make_task
     except ImportError as error:
         raise DeviceError(f"device demonstrator needs the package sernf_sim ({error})") from error
+    if abs(period_s - ACT_PERIOD_S) > 1e-6:
+        raise DeviceError(f"rate_hz: the demonstrator acts at {1.0 / ACT_PERIOD_S:g} Hz, got {1.0 / period_s:g}; set it to that")
     try:
         objects = make_task(task).objects
         make_demonstrator(task, kinematics, np.random.default_rng(0))

@@ -45,7 +45,7 @@ class Terminal:
                 ["sh", "-c", GUARD, "sernf-terminal-guard", saved, name],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
-            tty.setcbreak(self._fd, termios.TCSANOW)
+            self._configure()
         except (OSError, ValueError, subprocess.SubprocessError, termios.error) as error:
             self.close()
             raise DeviceError(
@@ -88,6 +88,14 @@ class Terminal:
             self._fd = -1
         self._unwritten = b""
         self._release_messages()
+
+    def _configure(self) -> None:
+        """Keys one by one, without echo. Ctrl-C still ends; Ctrl-S and Ctrl-Z, which would freeze the screen, do nothing."""
+        tty.setcbreak(self._fd, termios.TCSANOW)
+        attributes = termios.tcgetattr(self._fd)
+        attributes[0] &= ~termios.IXON
+        attributes[6][termios.VSUSP] = b"\x00"
+        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
 
     def _send(self, data: bytes) -> None:
         """Write without waiting; a frame is dropped while the one before is still stuck in a slow connection."""

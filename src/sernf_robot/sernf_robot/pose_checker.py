@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from sernf_robot.joints import JOINTS
 from sernf_robot.model import ARM_PREFIX, HAND_PREFIX, build_robot_spec, robot_index
 
+SELF_ROOM_M = 0.03
+"""Links that are further apart than their clearance and this are not looked at."""
 FINGER_LINKS = frozenset(
     f"right_{finger}_{link}" for finger in ("thumb", "index", "middle", "ring", "pinky") for link in ("mp", "pp", "ip", "dp")
 )
@@ -74,8 +76,12 @@ class PoseCheckConfig:
 class PoseChecker:
     """Callable on joints (24,) rad: name of each violation ("workspace", "table", "self_collision") to its depth in metres.
 
-    Empty for an allowed pose. Works on its own copy of the robot's model; not for use from several threads at once.
+    Empty for an allowed pose; then `room_m` says how far the robot's points may still move, with respect to the base or to
+    each other, before anything can be violated; 0 otherwise. `reach_m`, (24,): how far they move at most per radian of each joint.
+    Works on its own copy of the robot's model; not for use from several threads at once.
     """
+
+    room_m: float
 
     def __init__(self, config: PoseCheckConfig) -> None:
         self.config = config
@@ -83,8 +89,8 @@ class PoseChecker:
         for geom in spec.geoms:
             kind = _KIND_OF_LINK.get(_link_name(geom.parent.name), _HAND)
             geom.contype, geom.conaffinity = kind, _REFUSES[kind]
-            # MuJoCo adds the margins of both geoms.
-            geom.margin = config.self_clearance_m / 2
+            # MuJoCo adds the margins of both geoms, and reports pairs that are nearer than that.
+            geom.margin = (config.self_clearance_m + SELF_ROOM_M) / 2
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
         self._joints = robot_index(self._model).qpos
@@ -92,6 +98,8 @@ class PoseChecker:
         self._centers = self._data.geom_xpos.reshape(-1)
         self._rotations = self._data.geom_xmat.reshape(-1, 3)
         self._prepare_bounds()
+        self.reach_m = self._reach_m()
+        self.room_m = 0.0
 
     def __call__(self, position_rad: ArrayLike) -> dict[str, float]:
         """Violations of joints (24,) rad, by name, with depths in metres; raises ValueError for another shape."""
@@ -109,9 +117,16 @@ class PoseChecker:
         rooms[0] -= self._floor
         np.subtract(self._highest, self._centers, out=rooms[2])
         rooms[2] -= extents
-        if rooms.min() >= 0.0 and not self._data.ncon:
+        self.room_m = min(float(rooms.min()), self._self_room_m())
+        if self.room_m > 0.0:
             return {}
+        self.room_m = 0.0
         return self._name_violations()
+
+    def _self_room_m(self) -> float:
+        if not self._data.ncon:
+            return SELF_ROOM_M
+        return float(self._data.contact.dist.min()) - self.config.self_clearance_m
 
     def _name_violations(self) -> dict[str, float]:
         under_the_table, outside = -float(self._rooms[0].min()), -float(self._rooms[1:].min())
@@ -120,16 +135,17 @@ class PoseChecker:
             found["workspace"] = outside
         if under_the_table > 0.0:
             found["table"] = under_the_table
-        if self._data.ncon:
-            depth = self.config.self_clearance_m - float(self._data.contact.dist.min())
-            if depth > 0.0:
-                found["self_collision"] = depth
+        too_close = -self._self_room_m()
+        if too_close > 0.0:
+            found["self_collision"] = too_close
         return found
 
     def colliding_links(self) -> list[tuple[str, str]]:
         """Pairs of links that the pose checked last brings too close to each other, for messages to people."""
         pairs = []
         for contact in self._data.contact:
+            if contact.dist >= self.config.self_clearance_m:
+                continue
             first, second = (self._model.body(self._model.geom_bodyid[geom]).name for geom in contact.geom)
             pairs.append((_link_name(first), _link_name(second)))
         return pairs
@@ -157,6 +173,19 @@ class PoseChecker:
         self._half_sizes: NDArray[np.float64] = np.repeat(half, 3, axis=0)
         self._ones = np.ones(3)
         self._rooms = np.zeros((3, 3 * shapes))
+
+    def _reach_m(self) -> NDArray[np.float64]:
+        """Upper bounds: the way along the links' offsets from each joint to the far end of the furthest shape behind it."""
+        model = self._model
+        beyond = np.zeros(model.nbody)
+        for geom in range(model.ngeom):
+            body = model.geom_bodyid[geom]
+            beyond[body] = max(beyond[body], float(np.linalg.norm(model.geom_pos[geom]) + model.geom_rbound[geom]))
+        for body in range(model.nbody - 1, 0, -1):  # children come after their parents
+            parent = model.body_parentid[body]
+            beyond[parent] = max(beyond[parent], float(np.linalg.norm(model.body_pos[body])) + beyond[body])
+        joints = [int(np.flatnonzero(model.jnt_qposadr == address)[0]) for address in self._joints]
+        return np.array([beyond[model.jnt_bodyid[joint]] + np.linalg.norm(model.jnt_pos[joint]) for joint in joints])
 
 
 def _link_name(body: str) -> str:

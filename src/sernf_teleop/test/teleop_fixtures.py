@@ -13,7 +13,7 @@ from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
 from sernf_teleop.config import TeleopConfig
 from sernf_teleop.jog import JogConfig, Jogger
-from sernf_teleop.operator_device import HandPose, OperatorIntent, QuietDevice, RobotView
+from sernf_teleop.operator_device import HandPose, OperatorDevice, OperatorIntent, QuietDevice, RobotView
 from sernf_teleop.session import BridgeView, SessionConfig, TeleopSession
 from sernf_teleop.synergies import HandSynergies
 
@@ -76,7 +76,7 @@ class ScriptedDevice(QuietDevice):
         return self.intent(robot)
 
 
-def session(device: QuietDevice, source: str = "teleop") -> TeleopSession:
+def session(device: OperatorDevice, source: str = "teleop") -> TeleopSession:
     """A session on the real robot's kinematics."""
     return TeleopSession(
         device, KINEMATICS, jogger(), synergies(), (LOWER, UPPER), SessionConfig(source=source, period_s=PERIOD_S), 0.3

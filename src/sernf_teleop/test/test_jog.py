@@ -133,4 +133,4 @@ def test_joint_vectors_are_matched_by_name() -> None:
 def test_configuration_refuses_what_makes_no_sense() -> None:
     for wrong in ({"max_linear_m_s": 0.0}, {"pose_gain": 1.5}, {"posture_rad": (0.0,)}, {"max_direction_error_rad": 2.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            JogConfig(**wrong)  # type: ignore[arg-type]
+            JogConfig(**wrong)

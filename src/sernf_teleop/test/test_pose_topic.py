@@ -151,4 +151,4 @@ def test_a_hand_pose_needs_finite_targets_only() -> None:
 def test_configuration_is_checked() -> None:
     for wrong in ({"alignment_xyzw": (0.0, 0.0, 0.0, 2.0)}, {"stale_after_s": 0.0}, {"position_scale": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            PoseTopicConfig(**wrong)  # type: ignore[arg-type]
+            PoseTopicConfig(**wrong)

@@ -40,6 +40,7 @@ class Interpolator:
         self._reference = position_rad.copy()
         self._start = self._target = self._reference
         self._recent[:] = position_rad
+        self._next_row = 0
         self._duration_s = self._elapsed_s = 0.0
         self._catch_up_fraction = catch_up_fraction
 

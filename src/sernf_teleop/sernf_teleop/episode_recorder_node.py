@@ -14,11 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.subscription import Subscription
 
 from sernf_msgs.msg import EpisodeEvent
 from sernf_msgs.srv import EndEpisode, RelabelEpisode, StartEpisode
@@ -27,7 +28,7 @@ from sernf_teleop.episode_session import EndedEpisode, RecordedTopic, Verdict
 from sernf_teleop.message_definitions import UnknownTypeError
 from sernf_teleop.recorder import EpisodeRecorder, EpisodeRequest, RecorderError
 from sernf_teleop.recorder_config import RecorderConfig, TopicRule, rule_for
-from sernf_teleop.topic_discovery import as_bag_qos, message_class, subscription_qos
+from sernf_teleop.topic_discovery import NumberedCallback, as_bag_qos, message_class, subscription_qos
 
 EVENT_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 EVENT_RULE = TopicRule(name="episode_event", type="sernf_msgs/msg/EpisodeEvent")
@@ -136,17 +137,17 @@ class EpisodeRecorderNode(SernfNode[RecorderConfig]):
         except (ImportError, AttributeError, UnknownTypeError) as error:
             self._refuse_once(topic, str(error))
             return
-        create = functools.partial(
-            self.create_subscription, kind, topic, functools.partial(self._receive, topic),
-            subscription_qos(rule, offered), raw=True,
-        )  # fmt: skip
-        lost = SubscriptionEventCallbacks(message_lost=lambda event: self.recorder.lost(topic, event.total_count_change))
-        try:
-            self._subscriptions_by_topic[topic] = create(event_callbacks=lost)
-        except UnsupportedEventTypeError:
-            self._subscriptions_by_topic[topic] = create()
+        self._subscriptions_by_topic[topic] = self.create_subscription(
+            kind,
+            topic,
+            NumberedCallback(functools.partial(self._receive, topic)),
+            subscription_qos(rule, offered),
+            raw=True,
+            # EventsExecutor may crash when a subscription that has event callbacks is destroyed.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+        )
 
-    def _receive(self, topic: str, data: bytes, info: MessageInfo) -> None:
+    def _receive(self, topic: str, data: bytes, info: Mapping[str, Any]) -> None:
         delay_ns = time.time_ns() - info["received_timestamp"]
         publisher = info["publisher_gid"]
         self.recorder.accept(
@@ -286,4 +287,5 @@ def stack_version() -> str:
 
 def main() -> None:
     """Entry point."""
-    run_node(EpisodeRecorderNode)
+    # EventsExecutor fails on raw subscriptions that ask for message info, and the info numbers the messages.
+    run_node(EpisodeRecorderNode, create_executor=SingleThreadedExecutor)

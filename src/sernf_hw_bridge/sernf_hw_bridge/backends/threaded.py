@@ -13,6 +13,7 @@ from sernf_hw_bridge.backends.io_thread import IoThread
 from sernf_hw_bridge.backends.protocol import BackendError, JointReading
 from sernf_hw_bridge.trajectories import Array
 
+_MEASURE_POLL_S = 0.002
 LOG = logging.getLogger(__name__)
 
 
@@ -109,6 +110,8 @@ class ThreadedBackend(ABC):
 
     def recover(self) -> None:
         self._active = False
+        if self._session is not None and not self._measures(self._session):
+            self._session.io.failure = "the connection has fallen silent"
         self.connect()
         session = self._connected()
         session.io.call("recovering", session.recover, self._timeouts.command_s)
@@ -135,6 +138,16 @@ class ThreadedBackend(ABC):
         if not self._working(session):
             raise BackendError(f"{self._name}: {session.io.failure}")
         return session
+
+    @staticmethod
+    def _measures(session: DriverSession) -> bool:
+        """Whether something new is measured; waits for it until the hardware counts as lost."""
+        begin_s = time.monotonic()
+        while session.io.failure is None and time.monotonic() - begin_s < session.silent_after_s:
+            if session.reading is not None and session.reading.stamp_s > begin_s:
+                return True
+            time.sleep(_MEASURE_POLL_S)
+        return False
 
     @staticmethod
     def _working(session: DriverSession) -> bool:

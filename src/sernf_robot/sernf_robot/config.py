@@ -128,7 +128,8 @@ def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[
         arguments = (arguments[0],) * len(value)
     elif len(arguments) != len(value):
         raise _wrong(where, f"a list of {len(arguments)} values", value)
-    return tuple(_convert(item_hint, item, f"{where}[{index}]") for index, (item_hint, item) in enumerate(zip(arguments, value, strict=True)))
+    pairs = enumerate(zip(arguments, value, strict=True))
+    return tuple(_convert(item_hint, item, f"{where}[{index}]") for index, (item_hint, item) in pairs)
 
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:

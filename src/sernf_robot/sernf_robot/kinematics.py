@@ -42,7 +42,15 @@ class InverseConfig:
     limit_margin_rad: float = 0.14
 
     def __post_init__(self) -> None:
-        for name in ("damping", "max_step_rad", "max_iterations", "posture_iterations", "position_tolerance_m", "rotation_tolerance_rad"):
+        positive = (
+            "damping",
+            "max_step_rad",
+            "posture_iterations",
+            "max_iterations",
+            "position_tolerance_m",
+            "rotation_tolerance_rad",
+        )
+        for name in positive:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
 
@@ -93,7 +101,7 @@ class Kinematics:
         if not (np.isfinite(target_position).all() and np.isfinite(target_rotation).all()):
             raise ValueError("expected a finite hand pose, got NaN or infinity")
         config = self._config
-        arm = np.clip(np.asarray(start_rad, dtype=float)[ARM], self._lower, self._upper)
+        arm: FloatArray = np.clip(np.asarray(start_rad, dtype=float)[ARM], self._lower, self._upper)
         posture = arm.copy() if posture_rad is None else np.asarray(posture_rad, dtype=float)[ARM]
         for iteration in range(config.max_iterations):
             position, current = self.hand_pose(arm)

@@ -1,8 +1,8 @@
 """Pictures of the world from its full state, by MuJoCo's off-screen renderer on the CPU or a GPU.
 
-Rendering belongs into a process of its own, never beside a control loop. Tries EGL first, then OSMesa, unless `MUJOCO_GL` says which;
-fails with `RenderError`, which says what to install. A frame's cost lies in the triangles, not in the pixels, and shadows cost ten
-times as much: cameras use light meshes without shadows.
+Rendering belongs into a process of its own, never beside a control loop. Tries EGL first, then OSMesa, unless `MUJOCO_GL` says
+which; fails with `RenderError`, which says what to install. A frame's cost lies in the triangles, not in the pixels, and shadows
+cost many times as much: cameras use light meshes without shadows.
 """
 
 from __future__ import annotations
@@ -68,10 +68,11 @@ class WorldRenderer:
 
     def _set(self, state: FullState) -> None:
         data = self._data
-        if state.task != self.task or state.qpos.shape != data.qpos.shape or state.mocap.size != 7 * self._model.nmocap:
+        expected, got = (self.task, data.qpos.size, 7 * self._model.nmocap), (state.task, state.qpos.size, state.mocap.size)
+        if expected != got:
             raise RenderError(
-                f"expected a state of task '{self.task}' with {data.qpos.size} positions and {7 * self._model.nmocap} mocap numbers, "
-                f"got task '{state.task}' with {state.qpos.size} and {state.mocap.size}; start the camera with the simulation's task"
+                f"expected a state of task '{expected[0]}' with {expected[1]} positions and {expected[2]} mocap numbers, "
+                f"got task '{got[0]}' with {got[1]} and {got[2]}; camera and simulation must come from the same version"
             )
         if not (np.isfinite(state.qpos).all() and np.isfinite(state.mocap).all()):
             raise RenderError("expected a finite state, got NaN or infinity; the simulation has diverged, reset it")
@@ -86,7 +87,9 @@ class WorldRenderer:
     def _show_hand_shapes(self) -> None:
         """The hand's meshes have a quarter of a million triangles: its primitives stand in for them."""
         for geom in range(self._model.ngeom):
-            if self._model.geom_group[geom] == COLLISION_GROUP and self._model.body(self._model.geom_bodyid[geom]).name.startswith("hand_"):
+            if self._model.geom_group[geom] == COLLISION_GROUP and self._model.body(
+                self._model.geom_bodyid[geom]
+            ).name.startswith("hand_"):
                 self._model.geom_group[geom] = VISUAL_GROUP
                 self._model.geom_rgba[geom] = (0.16, 0.17, 0.19, 1.0)
 

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics, quaternion_to_matrix
-from sernf_sim.cameras import CAMERAS, WorldRenderer
+from sernf_sim.cameras import WorldRenderer
 from sernf_sim.demonstrators import Observation
 from sernf_sim.filtered_robot import FilteredRobot
 from sernf_sim.physics import Physics, load_physics
+from sernf_sim.tasks.scenery import CAMERAS
 from sernf_sim.world import Pose, SimWorld
 
 Array32 = NDArray[np.float32]
 
 OBSERVATION_PARTS = {"joints": 24, "duck_position": 3, "duck_rotation": 6, "bowl_xy": 2, "hand_position": 3, "hand_rotation": 6}
-"""Layout of the 44-d observation: joints in `sernf_robot.joints.JOINTS` order, metres in `fr3_link0`, rotations as two columns."""
+"""Layout of the 44-d observation: joints in `sernf_robot.joints.JOINTS` order, metres in `fr3_link0`, rotations: two columns."""
 OBSERVATION_SIZE = sum(OBSERVATION_PARTS.values())
 LARGEST_DISTANCE_M = 10.0
 
@@ -68,7 +69,7 @@ class DuckEnv(gymnasium.Env[Array32, Array32]):
         status = self.world.judge()
         return self._observation(), float(status.success), status.done, False, self._info(clipped)
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The chosen camera's picture (480, 640, 3) in mode "rgb_array"."""
         if self.render_mode is None:
             return None

@@ -32,7 +32,9 @@ class MotionConfig:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.command_rate_hz <= self.control_rate_hz:
-            raise ValueError(f"command_rate_hz: expected more than 0 and at most {self.control_rate_hz}, got {self.command_rate_hz}")
+            raise ValueError(
+                f"command_rate_hz: expected more than 0 and at most {self.control_rate_hz}, got {self.command_rate_hz}"
+            )
 
 
 class FilteredRobot:
@@ -59,7 +61,7 @@ class FilteredRobot:
         self._commands = self._ticks = 0
 
     def command(self, target_position_rad: ArrayLike) -> tuple[str, ...]:
-        """Advance the world by one command period towards joints (24,) rad; returns what the filter changed, without repetition."""
+        """Advance the world by one command period towards joints (24,) rad; returns what the filter changed, once each."""
         target: NDArray[np.float64] = np.array(target_position_rad, dtype=np.float64)
         if target.shape != (len(JOINTS),) or not np.isfinite(target).all():
             raise ValueError(f"expected {len(JOINTS)} finite joint targets, got {target}")

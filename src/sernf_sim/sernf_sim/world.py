@@ -59,6 +59,8 @@ class SimWorld:
         index = robot_index(self._model)
         self._qpos, self._dof, self._actuator = index.qpos, index.dof, index.actuator
         self._bodies = np.array([self._model.body(name).id for name in self.task.objects])
+        self._position_rad: FloatArray = np.zeros(len(JOINTS))
+        self._velocity_rad_s: FloatArray = np.zeros(len(JOINTS))
         self._apply_physics()
         self.reset(seed)
 

@@ -74,11 +74,11 @@ class Variety:
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.4
     pause_probability: float = 0.3
-    careless_probability: float = 0.12
+    careless_probability: float = 0.2
     grasp_error_m: float = 0.005
     careless_grasp_error_m: float = 0.022
     place_error_m: float = 0.012
-    careless_place_error_m: float = 0.045
+    careless_place_error_m: float = 0.055
 
     def draw(self, rng: np.random.Generator) -> Style:
         """One attempt's style."""

@@ -28,8 +28,8 @@ class HandPose:
 class SmoothMotion:
     """Yields joint targets (24,) along minimum-jerk segments between hand poses.
 
-    Inverse kinematics is solved at both ends and in the middle of a segment and joined in joint space, so segments may cross wrist
-    singularities. A segment lasts longer than asked for where a joint would exceed `max_speed_rad_s` (24,).
+    Inverse kinematics is solved at both ends and in the middle of a segment and joined in joint space, so segments may cross
+    wrist singularities. A segment lasts longer than asked for where a joint would exceed `max_speed_rad_s` (24,).
     """
 
     def __init__(self, kinematics: Kinematics, posture_rad: FloatArray, max_speed_rad_s: FloatArray, period_s: float) -> None:

@@ -59,8 +59,8 @@ class DuckTask:
     """See the module's text. Objects: `duck` (origin at the body's centre) and `bowl` (origin on the table)."""
 
     name = "duck"
-    objects = ("duck", "bowl")
-    stages = ("start", "touched", "lifted", "above_bowl", "placed")
+    objects: tuple[str, ...] = ("duck", "bowl")
+    stages: tuple[str, ...] = ("start", "touched", "lifted", "above_bowl", "placed")
     time_limit_s = 20.0
 
     def __init__(self) -> None:

@@ -37,12 +37,12 @@ def add_table_lights_and_cameras(spec: mujoco.MjSpec) -> None:
     light.diffuse = [0.55, 0.55, 0.52]
     light.castshadow = True
     _add_sky(spec)
-    front = world.add_camera(name="front", fovy=42.0)
-    front.pos, front.quat = look_at((1.35, -0.42, 0.72), (0.52, -0.03, 0.08), (0.0, 0.0, 1.0))
+    front = world.add_camera(name="front", fovy=38.0)
+    front.pos, front.quat = look_at((1.27, -0.40, 0.64), (0.57, -0.04, 0.11), (0.0, 0.0, 1.0))
     frame = spec.body(ARM_PREFIX + "fr3_link7").add_frame(pos=FLANGE_OFFSET_M, quat=FLANGE_QUATERNION)
-    wrist = spec.body(ARM_PREFIX + "fr3_link7").add_camera(name="wrist", fovy=70.0)
+    wrist = spec.body(ARM_PREFIX + "fr3_link7").add_camera(name="wrist", fovy=80.0)
     wrist.set_frame(frame)
-    wrist.pos, wrist.quat = look_at((0.0, 0.12, 0.06), (0.0, 0.06, 0.30), (0.0, 1.0, 0.0))
+    wrist.pos, wrist.quat = look_at((0.0, 0.13, 0.06), (0.0, 0.11, 0.30), (0.0, -1.0, 0.0))
 
 
 def add_visible(

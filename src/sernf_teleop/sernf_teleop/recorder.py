@@ -69,11 +69,7 @@ class EpisodeRecorder:
             raise RecorderError(
                 f"{self._directory}: another recorder works in this directory; stop it, or record into another one"
             ) from None
-        try:
-            return self._repair()
-        except OSError as error:
-            self.last_error = f"unfinished episodes could not be repaired ({error}); make room, then start an episode"
-            return []
+        return self._repair()
 
     def close(self) -> None:
         """End a running episode without a label and give the directory back."""
@@ -122,11 +118,6 @@ class EpisodeRecorder:
             self._latest[topic] = data
         if self.session is not None:
             self.session.accept(topic, data, delay_ns=delay_ns, publisher=publisher, number=number)
-
-    def lost(self, topic: str, count: int) -> None:
-        """The middleware has lost messages of `topic`."""
-        if self.session is not None and topic in self.session.counters:
-            self.session.counters[topic].lost(count)
 
     def start(self, request: EpisodeRequest) -> str:
         """Begin an episode and return its id. Raises RecorderError; then nothing is recorded."""
@@ -209,7 +200,13 @@ class EpisodeRecorder:
         return session
 
     def _repair(self) -> list[Repair]:
-        repairs = repair_unfinished(self._directory, self._definitions)
+        # What does not fit on the disk now waits in its folder; it must not keep new episodes from being recorded.
+        try:
+            repairs = repair_unfinished(self._directory, self._definitions)
+        except OSError as error:
+            self.last_error = f"unfinished episodes in {self._directory} could not be repaired: {error}; make room"
+            logging.getLogger(__name__).exception("repair failed")
+            return []
         for repair in repairs:
             level = logging.INFO if repair.is_readable else logging.WARNING
             logging.getLogger(__name__).log(level, "%s: %s, now %s", repair.episode_id, repair.message, repair.path)

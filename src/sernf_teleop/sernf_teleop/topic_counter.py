@@ -30,11 +30,6 @@ class TopicCounter:
             self.late += self.expected_hz is not None and gap_s * self.expected_hz > LATE_PERIODS
         self._last_ns = log_time_ns
 
-    def lost(self, count: int) -> None:
-        """The middleware reports a loss; only told apart from gaps in the numbers where there are none."""
-        if not self._last_number:
-            self.dropped += count
-
     def overflowed(self) -> None:
         """A message has arrived and found no room in the queue."""
         self.dropped += 1

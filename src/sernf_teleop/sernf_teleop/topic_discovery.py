@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rclpy.duration import Duration
@@ -11,6 +12,24 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
 from sernf_teleop.recorder_config import TopicRule
+
+
+class NumberedCallback:
+    """Subscription callback that gets a raw message and its MessageInfo, under every executor.
+
+    rclpy asks the signature whether a callback wants the MessageInfo; then EventsExecutor passes message and info as one tuple,
+    the other executors as two arguments.
+    """
+
+    __signature__ = inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("data", "info")])
+
+    def __init__(self, receive: Callable[[bytes, Mapping[str, Any]], None]) -> None:
+        self._receive = receive
+
+    def __call__(self, *arguments: Any) -> None:
+        """Pass the message on."""
+        data, info = arguments[0] if len(arguments) == 1 else arguments
+        self._receive(data, info)
 
 
 def message_class(msgtype: str) -> type[Any]:

@@ -8,6 +8,11 @@ setup(
         ("share/ament_index/resource_index/packages", ["resource/sernf_hw_bridge"]),
         ("share/sernf_hw_bridge", ["package.xml"]),
     ],
-    entry_points={"console_scripts": ["hw_bridge_node = sernf_hw_bridge.hw_bridge_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "hw_bridge_node = sernf_hw_bridge.hw_bridge_node:main",
+            "nudge_node = sernf_hw_bridge.nudge_node:main",
+        ]
+    },
     zip_safe=False,
 )

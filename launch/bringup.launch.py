@@ -235,7 +235,9 @@ def check_names(argv: list[str]) -> list[LaunchDescriptionEntity]:
 
 
 def make_nodes(bringup: Bringup) -> list[Node]:
-    """The nodes to run. Raises ArgumentError when an executable or a configuration file is missing."""
+    """The nodes to run, each with its file of the configuration directory, if it has one. Raises ArgumentError."""
+    if not (bringup.config / "hw_bridge.yaml").is_file():
+        raise ArgumentError(f"config: expected a file hw_bridge.yaml in {bringup.config}, found none")
     task = {"task": bringup.task}
     bridge: dict[str, Value] = {"arm": bringup.arm, "hand": bringup.hand, **task}
     bridge |= {"physics": bringup.physics, "seed": bringup.seed}
@@ -265,8 +267,8 @@ def make_nodes(bringup: Bringup) -> list[Node]:
 
 def _node(bringup: Bringup, package: str, name: str, parameters: dict[str, Value], keywords: dict[str, object]) -> Node:
     config_file = bringup.config / f"{name}.yaml"
-    if not config_file.is_file():
-        raise ArgumentError(f"config: expected a file {name}.yaml in {bringup.config}, found none")
+    if config_file.is_file():
+        parameters = {"config_file": str(config_file), **parameters}
     if not is_installed(package, f"{name}_node"):
         raise ArgumentError(f"{name}_node of package {package} is not installed; build the workspace, or switch the node off")
     return Node(
@@ -274,7 +276,7 @@ def _node(bringup: Bringup, package: str, name: str, parameters: dict[str, Value
         executable=f"{name}_node",
         name=name,
         output="screen",
-        parameters=[{"config_file": str(config_file), **parameters}],
+        parameters=[parameters] if parameters else [],
         **keywords,
     )
 

@@ -19,6 +19,7 @@ from .upstream_only import refuse_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from .launch_context import LaunchContext
 
@@ -75,16 +76,16 @@ class EnvironmentVariable(Substitution):
 
 
 class PathJoinSubstitution(Substitution):
-    """Path components, each possibly of several substitutions, joined by the system's separator."""
+    """Path components, joined by the system's separator."""
 
-    def __init__(self, substitutions: Iterable[SomeSubstitutionsType]) -> None:
-        self._components = [normalize_to_list_of_substitutions(component) for component in substitutions]
+    def __init__(self, substitutions: Iterable[str | Path | Substitution]) -> None:
+        self._components = normalize_to_list_of_substitutions(substitutions)
 
     def perform(self, context: LaunchContext) -> str:
-        return os.path.join(*(perform_substitutions(context, component) for component in self._components))
+        return os.path.join(*(context.perform_substitution(component) for component in self._components))
 
     def describe(self) -> str:
-        return f"PathJoin({', '.join(map(describe_substitutions, self._components))})"
+        return f"PathJoin({', '.join(component.describe() for component in self._components)})"
 
 
 class PythonExpression(Substitution):

@@ -59,12 +59,12 @@ def test_substitutions(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
         LaunchConfiguration("y", default="nothing"),
         EnvironmentVariable("LAUNCH_TEST_COLOUR"),
         EnvironmentVariable("LAUNCH_TEST_NONE", default_value=[x, "!"]),
-        PathJoinSubstitution(["a", ["b", x], "c"]),
+        PathJoinSubstitution(["a", x, "c"]),
         PythonExpression(["2 * ", x, " + sqrt(4)"]),
         TextSubstitution(text="plain"),
     ]
     spoken = said(DeclareLaunchArgument("x", default_value="3"), *(LogInfo(msg=msg) for msg in messages), capsys=capsys)
-    assert spoken == ["x is 3", "nothing", "red", "3!", "a/b3/c", "8.0", "plain"]
+    assert spoken == ["x is 3", "nothing", "red", "3!", "a/3/c", "8.0", "plain"]
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def print_description(entity: LaunchDescriptionEntity, stream: TextIO, depth: in
 
 def _launch_file(args: Any) -> tuple[str, list[str]]:
     words = list(args.launch_arguments)
-    if Path(args.package_name).is_file():
+    names_a_file = args.launch_file_name is not None and ":=" not in args.launch_file_name
+    # Unlike upstream, a package wins over a file of its name in the present folder when a launch file is named too.
+    if Path(args.package_name).is_file() and not names_a_file:
         return args.package_name, ([] if args.launch_file_name is None else [args.launch_file_name]) + words
     if os.sep in args.package_name:
         raise UsageError(f"launch file {args.package_name} does not exist")

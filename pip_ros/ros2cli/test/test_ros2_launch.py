@@ -67,6 +67,15 @@ def test_runs_a_launch_file_with_its_arguments(by_path: bool, environment: dict[
     assert "[sh-1] real" in result.stdout
 
 
+def test_a_package_wins_over_a_file_of_its_name(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cell").touch()
+    result = ros2("launch", "cell", "up.launch.py", "must:=0", environment=environment)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -220,7 +220,7 @@ def test_policy_and_learner_run_where_they_are_installed(prefix: Prefix) -> None
         (("operator:=none", "demonstrate:=true"), "demonstrate: expected operator demonstrator"),
         (("robot:=real", "cameras:=true"), "real cameras are published by their own drivers"),
         (("config:=/no/such",), "expected a file hw_bridge.yaml in /no/such, found none"),
-        (("learner:=true",), "expected a file learner.yaml"),
+        (("learner:=true",), "learner_node of package sernf_learner is not installed"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_starts(words: tuple[str, ...], message: str, prefix: Prefix) -> None:

@@ -1,9 +1,9 @@
 """Whose commands are executed.
 
 One source is selected by `hw_bridge/set_source`; it drives from its first command until it releases. Teleoperation preempts
-everybody, selected or not, and hands back by releasing: to the selected source, which continues with its next command. A teleoperation
-that falls silent without releasing keeps the robot in hold: it is unknown what the operator wanted, so nobody else may move it until
-teleoperation speaks again, a person selects a source, or the bridge is re-armed.
+everybody, selected or not, and hands back by releasing: to the selected source, which continues with its next command. A
+teleoperation that falls silent without releasing keeps the robot in hold: it is unknown what the operator wanted, so nobody else
+may move it until teleoperation speaks again, a person selects a source, or the bridge is re-armed.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from sernf_hw_bridge.control_config import ControlConfig
 class BridgeConfig:
     """Paths that are not absolute count from the folder of the configuration file.
 
-    `arm`, `hand`: backend names. `task`, `physics`, `seed`: the simulated world, for backend sim. `arm_fault`, `hand_fault`: fault injected
-    into a mock (also while running, as ROS parameters). `timing_file`: where per-tick timings go at the end; empty for nowhere.
-    `priority`: of SCHED_FIFO; 0 does not ask for real-time scheduling.
+    `arm`, `hand`: backend names. `task`, `physics`, `seed`: the simulated world, for backend sim. `arm_fault`, `hand_fault`: fault
+    injected into a mock (also while running, as ROS parameters). `timing_file`: where per-tick timings go at the end; empty for
+    nowhere. `priority`: of SCHED_FIFO; 0 does not ask for real-time scheduling.
     """
 
     control: ControlConfig
@@ -43,9 +43,7 @@ class BridgeConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name.endswith("_rate_hz") and not 0.0 < value <= self.control.rate_hz:
-                raise ValueError(
-                    f"{name}: expected more than 0 and at most control.rate_hz ({self.control.rate_hz}), got {value}"
-                )
+                raise ValueError(f"{name}: expected more than 0, at most control.rate_hz {self.control.rate_hz}, got {value}")
         for name in ("arm_fault", "hand_fault"):
             parse_fault(getattr(self, name))
         if not 0 <= self.priority <= 98:

@@ -35,7 +35,7 @@ class CommandConfig:
 
 @dataclass(frozen=True)
 class Command:
-    """An accepted command. `position_rad`: (n,), finite, the robot's joint order; empty when `release`. `stamp_ns`: commander's."""
+    """An accepted command. `position_rad`: (n,), finite, in the robot's joint order; empty when `release`."""
 
     source: str
     stamp_ns: int
@@ -74,7 +74,7 @@ class CommandValidator:
         source: str,
         stamp_ns: int,
         joint_names: Sequence[str],
-        position_rad: Sequence[float],
+        position_rad: Sequence[float] | Array,
         release: bool,
         now_ns: int,
         chunk_id: int = 0,
@@ -97,7 +97,7 @@ class CommandValidator:
             return Rejection("wrong_length", f"expected {len(self._joint_names)} positions in rad, got {len(position_rad)}")
         positions = np.asarray(position_rad, dtype=np.float64)
         if not np.isfinite(positions).all():
-            bad = [str(name) for name, value in zip(joint_names, positions) if not np.isfinite(value)]
+            bad = [str(name) for name, value in zip(joint_names, positions, strict=True) if not np.isfinite(value)]
             return Rejection("not_finite", f"expected finite positions in rad, got NaN or infinity for {', '.join(bad)}")
         self._last_stamp_ns[source] = stamp_ns
         return Command(source, stamp_ns, positions[order], False, chunk_id, step_in_chunk, weights_sha256)

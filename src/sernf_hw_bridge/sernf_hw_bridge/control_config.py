@@ -14,8 +14,8 @@ from sernf_hw_bridge.watchdog import WatchdogConfig
 class ControlConfig:
     """`home_position_rad`: every joint's home. Fractions are of the joints' velocity limits.
 
-    `smoothing_s` rounds the corners between successive targets (and delays by half of it); after a handover the reference catches up
-    with the new source at `catch_up_fraction`.
+    `smoothing_s` rounds the corners between successive targets (and delays by half of it); after a handover the reference
+    catches up with the new source at `catch_up_fraction`.
     """
 
     home_position_rad: dict[str, float]
@@ -44,7 +44,7 @@ class ControlConfig:
                 raise ValueError(f"home_position_rad.{joint}: expected a finite number, got {position}")
         if self.watchdog.warn_age_s <= self.command_period_s:
             raise ValueError(
-                f"watchdog.warn_age_s: expected more than command_period_s ({self.command_period_s}), got {self.watchdog.warn_age_s}"
+                f"watchdog.warn_age_s: expected more than the command period {self.command_period_s}, got {self.watchdog.warn_age_s}"
             )
 
     @property

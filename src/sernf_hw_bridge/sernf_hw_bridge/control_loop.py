@@ -1,15 +1,15 @@
 """The control loop without ROS: read, arbitrate, interpolate, filter, write, once per `tick`.
 
-One thread calls everything. Whatever happens is a mode change, never an exception: a part that fails, a pose that cannot be believed
-or a source that falls silent makes the loop brake along the filter's verified plan and hold. Faults and stops are latched until
-`clear_fault`, the only way into the armed modes, which starts from the measured pose.
+One thread calls everything. Whatever happens is a mode change, never an exception: a part that fails, a pose that cannot be
+believed or a source that falls silent makes the loop brake along the filter's verified plan and hold. Faults and stops are
+latched until `clear_fault`, the only way into the armed modes, which starts from the measured pose.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -21,7 +21,8 @@ from sernf_hw_bridge.control_config import ControlConfig
 from sernf_hw_bridge.interpolator import Interpolator
 from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.measurement import Fault, Part, TrackingCheck
-from sernf_hw_bridge.safety_filter import FilterStep, PoseCheck, SafetyFilter
+from sernf_hw_bridge.pose_guard import PoseCheck
+from sernf_hw_bridge.safety_filter import FilterStep, SafetyFilter
 from sernf_hw_bridge.trajectories import Array, MotionState
 from sernf_hw_bridge.watchdog import Tier
 
@@ -147,19 +148,17 @@ class ControlLoop:
     def disconnect(self) -> None:
         """Hold and disconnect all parts; a part that fails at it does not keep the others from it."""
         for part in self._parts:
-            part.writable = False
-            try:
-                part.backend.disconnect()
-            except Exception as error:  # as in Part.read
-                self._latch(Fault(f"{part.name}_disconnect_failed", f"disconnecting the {part.name} failed: {error}"))
+            fault = part.disconnect()
+            if fault is not None:
+                self._latch(fault)
 
     def offer(
         self,
         *,
         source: str,
         stamp_ns: int,
-        joint_names: list[str],
-        position_rad: Array,
+        joint_names: Sequence[str],
+        position_rad: Sequence[float] | Array,
         release: bool,
         now_s: float,
         now_ns: int,
@@ -167,7 +166,7 @@ class ControlLoop:
         step_in_chunk: int = 0,
         weights_sha256: str = "",
     ) -> Rejection | None:
-        """Take a command that arrived at `now_s` (monotonic; `now_ns` by the clock of the stamps); None if it will be executed."""
+        """Take a command that arrived at `now_s` (monotonic; `now_ns`: by the stamps' clock); None if it will be executed."""
         checked = self._validator.check(
             source=source,
             stamp_ns=stamp_ns,
@@ -226,7 +225,7 @@ class ControlLoop:
     def clear_fault(self, now_s: float) -> None:
         """Arm or re-arm: recover all parts, then hold the measured pose. May block as long as the parts' `recover`.
 
-        Does nothing when armed. Raises ControlError when a part is not usable or the robot still brakes; the mode then stays latched.
+        Does nothing when armed. Raises ControlError when a part is not usable or the robot still brakes; the mode stays latched.
         """
         if self.armed:
             return
@@ -235,11 +234,11 @@ class ControlLoop:
         for part in self._parts:
             part.writable = False
         for part in self._parts:
-            try:
-                part.backend.recover()
-            except Exception as error:  # as in Part.read
-                self._fail_to_arm(Fault(f"{part.name}_not_recovered", f"the {part.name} did not recover: {error}"))
-        if (fault := self._read(now_s)) is not None:
+            fault = part.recover()
+            if fault is not None:
+                self._fail_to_arm(fault)
+        fault = self._read(now_s)
+        if fault is not None:
             self._fail_to_arm(fault)
         self._seed()
         for part in self._parts:

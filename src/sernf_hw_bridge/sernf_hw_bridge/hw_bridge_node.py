@@ -1,12 +1,13 @@
 """`hw_bridge`: the control loop as a ROS node. One thread: ticks, commands and services take turns, so nothing needs a lock.
 
-Publishes `joint_states`, `bridge_state`, diagnostics, and with the simulation what a simulated world shows; takes `joint_command`;
-serves `hw_bridge/stop`, `hw_bridge/home`, `hw_bridge/clear_fault`, `hw_bridge/set_source`.
+Publishes `joint_states`, `bridge_state`, diagnostics, and with the simulation what a simulated world shows; takes
+`joint_command`; serves `hw_bridge/stop`, `hw_bridge/home`, `hw_bridge/clear_fault`, `hw_bridge/set_source`.
 """
 
 from __future__ import annotations
 
 import gc
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sernf_hw_bridge.backends.sim import SharedWorld
     from sernf_hw_bridge.sim_publisher import SimPublisher
 
+LOG = logging.getLogger(__name__)
 COMMANDS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 STATES = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 FAULT_PARAMETERS: dict[str, PartName] = {"arm_fault": "arm", "hand_fault": "hand"}
@@ -167,7 +169,8 @@ class HwBridgeNode(SernfNode[BridgeConfig]):
         loop = self._loop
         try:
             loop.tick(now_s)
-        except Exception as error:  # a bug must end in a hold, not in a robot without a controller
+        except Exception as error:
+            LOG.exception("the control loop failed; the robot holds")
             loop.fail(Fault("internal_error", f"the control loop failed: {error!r}; restart the bridge and report this"))
         executed_ns = time.time_ns()
         self._publish(stamp_ns, now_s)
@@ -189,7 +192,7 @@ class HwBridgeNode(SernfNode[BridgeConfig]):
 
     def _note_timings(self, timings: Timings, start_ns: int, stamp_ns: int, executed_ns: int) -> None:
         timings.tick(start_ns, self._loop.filter_s, (time.monotonic_ns() - start_ns) * 1e-9)
-        for command, arrived_s in zip(self._loop.executed, self._loop.executed_arrivals_s):
+        for command, arrived_s in zip(self._loop.executed, self._loop.executed_arrivals_s, strict=True):
             arrived_ns = stamp_ns - (start_ns - round(arrived_s * 1e9))
             timings.command(command.stamp_ns, arrived_ns, executed_ns)
 

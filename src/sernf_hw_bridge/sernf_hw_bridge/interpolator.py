@@ -2,8 +2,8 @@
 
 A new target is approached along a straight line in joint space over one command period (measured, a little stretched so that
 jitter does not make the motion stop and go), and longer when the joints' speed would exceed a given fraction of their limits. A
-moving average over that line rounds the corners, so the reference's velocity is continuous. After a change of source (`reset` with
-a handover) the line is slow until the reference has caught up with the source's target.
+moving average over that line rounds the corners, so the reference's velocity is continuous. After a change of source (`reset`
+with a catch-up fraction) the line is slow until the reference has caught up with the source's target.
 """
 
 from __future__ import annotations

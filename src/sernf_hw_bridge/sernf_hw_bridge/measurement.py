@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from sernf_hw_bridge.backends.protocol import Backend, JointReading
+from sernf_hw_bridge.backends.protocol import Backend, BackendError, JointReading
 from sernf_hw_bridge.trajectories import Array
+
+LOG = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Fault:
 class MeasurementConfig:
     """When a measurement is not believed, and when it disagrees with the command.
 
-    The measured pose must lie within the tolerance (of each part; a grasping hand rightly stays far behind its targets) of the range that
-    was commanded during the last `tracking_lag_s`; a disagreement is a fault when it lasts for `tracking_time_s`.
+    The measured pose must lie within the tolerance (of each part; a grasping hand rightly stays far behind its targets) of the
+    range that was commanded during the last `tracking_lag_s`; a disagreement is a fault when it lasts for `tracking_time_s`.
     """
 
     frozen_after_s: float = 0.2
@@ -53,13 +58,13 @@ class Part:
         """Whether targets may be written: from a re-arm until the backend fails."""
         self.reading: JointReading | None = None
         self._config = config
+        self._bug_is_logged = False
 
     def read(self, now_s: float) -> Fault | None:
         """Take a measurement at monotonic `now_s`; a fault leaves the last good reading in place."""
-        try:
-            reading = self.backend.read()
-        except Exception as error:  # whatever a driver raises, the other parts must go on
-            return Fault(f"{self.name}_read_failed", f"reading the {self.name} failed: {error}; re-arm when it is mended")
+        reading = self._attempt(self.backend.read, "read_failed", "reading")
+        if isinstance(reading, Fault):
+            return reading
         count = self.joints.stop - self.joints.start
         if reading.position_rad.shape != (count,) or reading.velocity_rad_s.shape != (count,):
             return Fault(
@@ -68,7 +73,9 @@ class Part:
         if not (np.isfinite(reading.position_rad).all() and np.isfinite(reading.velocity_rad_s).all()):
             bad = ", ".join(
                 name
-                for name, position, velocity in zip(self.backend.joint_names, reading.position_rad, reading.velocity_rad_s)
+                for name, position, velocity in zip(
+                    self.backend.joint_names, reading.position_rad, reading.velocity_rad_s, strict=True
+                )
                 if not (math.isfinite(position) and math.isfinite(velocity))
             )
             return Fault(f"{self.name}_not_finite", f"the {self.name} measures NaN or infinity at {bad}: check its sensors")
@@ -76,8 +83,8 @@ class Part:
         if age_s > self._config.frozen_after_s:
             return Fault(
                 f"{self.name}_frozen",
-                f"the newest measurement of the {self.name} is {age_s:.2f} s old, expected at most {self._config.frozen_after_s} s: "
-                "check its connection",
+                f"the newest measurement of the {self.name} is {age_s:.2f} s old, "
+                f"expected at most {self._config.frozen_after_s} s: check its connection",
             )
         self.reading = reading
         return None
@@ -86,16 +93,35 @@ class Part:
         """Send this part's share of the robot's target; after a failure nothing more is written until a re-arm."""
         if not self.writable:
             return None
+        fault = self._attempt(lambda: self.backend.write(position_rad[self.joints]), "write_failed", "writing to")
+        self.writable = fault is None
+        return fault
+
+    def recover(self) -> Fault | None:
+        """Make the backend active again; may block."""
+        return self._attempt(self.backend.recover, "not_recovered", "recovering")
+
+    def disconnect(self) -> Fault | None:
+        """Let go of the backend."""
+        self.writable = False
+        return self._attempt(self.backend.disconnect, "not_disconnected", "disconnecting")
+
+    def _attempt(self, act: Callable[[], ResultT], name: str, doing: str) -> ResultT | Fault:
+        """Whatever a driver raises ends here, so that the other parts go on."""
         try:
-            self.backend.write(position_rad[self.joints])
-        except Exception as error:  # as in `read`
-            self.writable = False
-            return Fault(f"{self.name}_write_failed", f"writing to the {self.name} failed: {error}; re-arm when it is mended")
-        return None
+            return act()
+        except BackendError as error:
+            cause: Exception = error
+        except Exception as error:
+            if not self._bug_is_logged:
+                LOG.exception("%s the %s failed in a way that its backend does not foresee", doing, self.name)
+            self._bug_is_logged = True
+            cause = error
+        return Fault(f"{self.name}_{name}", f"{doing} the {self.name} failed: {cause}; re-arm when it is mended")
 
 
 class TrackingCheck:
-    """Compares measurement with command for n joints at a fixed period. `tolerance_rad`: part name -> rad; `parts`: name -> joints."""
+    """Compares measurement with command at a fixed period. `parts`: part name -> its place among the joints."""
 
     def __init__(
         self, joint_names: tuple[str, ...], parts: Mapping[str, slice], config: MeasurementConfig, period_s: float
@@ -104,9 +130,7 @@ class TrackingCheck:
         self._tolerance = np.zeros(len(joint_names))
         for name, joints in parts.items():
             if name not in config.tracking_tolerance_rad:
-                raise ValueError(
-                    f"tracking_tolerance_rad: expected a tolerance of part '{name}', got none; it has no default, add it"
-                )
+                raise ValueError(f"tracking_tolerance_rad: expected part '{name}', got none; there is no default, add it")
             self._tolerance[joints] = config.tracking_tolerance_rad[name]
         self._commanded = np.zeros((max(1, round(config.tracking_lag_s / period_s)), len(joint_names)))
         self._row = 0
@@ -134,6 +158,6 @@ class TrackingCheck:
         worst = int((error - self._tolerance).argmax())
         return Fault(
             "tracking_error",
-            f"{self._joint_names[worst]} is {error[worst]:.3f} rad away from its command (tolerance {self._tolerance[worst]:.3f}): "
-            "something is in the way or a drive is weak; free the robot and re-arm",
+            f"{self._joint_names[worst]} is {error[worst]:.3f} rad from its command (tolerance {self._tolerance[worst]:.3f}): "
+            "it is blocked or weak; free the robot and re-arm",
         )

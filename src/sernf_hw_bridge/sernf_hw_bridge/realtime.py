@@ -37,7 +37,7 @@ class RealtimeReport:
 
 
 def ask_for_realtime(priority: int, nice: int = -15) -> RealtimeReport:
-    """Real-time priority for the calling thread, one less for the process's other threads (they carry the messages); lock memory."""
+    """Real-time priority for the calling thread, one less for the process's others (they carry the messages); memory locked."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)
     locked = libc.mlockall(_MCL_CURRENT_AND_FUTURE) == 0

@@ -1,14 +1,13 @@
 """The safety filter: no position reaches a motor except through here.
 
 The filter always holds a *verified braking plan*: a way from the present commanded state to a standstill along which every limit
-holds, and along which the pose checker finds nothing. Each tick it plans one step towards the target and computes the braking plan
-from there. Only if the step and that plan pass every check does the robot take the step; otherwise the joints concerned take one
-step along the plan that was verified before, and `FilterStep.clipped` says why. So, by induction, whatever targets come in, the
-robot stays within its limits and can always stop within them.
+holds, and on which the pose checker finds nothing. Each tick it plans one step towards the target and computes the braking plan
+from there. Only if the step and that plan pass every check does the robot take the step; otherwise the joints concerned take
+one step along the plan that was verified before, and `FilterStep.clipped` says why. So, by induction, whatever targets come in,
+the robot stays within its limits and can always stop within them.
 
-A robot that is switched on outside of its limits, or in a pose that the checker objects to, must have a way out: `seed` accepts
-any finite pose. A violation that is there at the seed is tolerated as long as it does not grow, and once it has shrunk it may not
-grow back.
+A robot that is switched on outside of its limits must have a way out: `seed` accepts any finite pose. A violation that is there
+at the seed is tolerated as long as it does not grow, and once it has shrunk it may not grow back.
 
 The filter fails by braking: a target that is not finite or a planner without a solution is answered by a step along the plan.
 """
@@ -16,28 +15,23 @@ The filter fails by braking: a target that is not finite or a planner without a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sernf_hw_bridge.limits import Limits
+from sernf_hw_bridge.pose_guard import PoseCheck, PoseGuard, no_pose_check
 from sernf_hw_bridge.trajectories import Array, BrakingPlan, MotionState, Planner
 
 Mask = NDArray[np.bool_]
 
-PoseCheck = Callable[[Array], Mapping[str, float]]
-"""Violations of a pose (n,), rad: name, as it is reported in `clipped`, to depth in metres (> 0); empty for a good pose."""
-
 TARGET_MARGIN_RAD = 1e-6
 """Targets are clipped this far inside the position limits, so that reaching one never counts as leaving the range."""
 POSITION_ROUNDING_RAD = 1e-9
-DEPTH_ROUNDING_M = 1e-6
 LIMIT_ROUNDING = 1e-6
 """Relative; the planner uses 0.999 of the limits, so a step that needs this tolerance is already wrong."""
-PATH_RESOLUTION_RAD = 0.1
-"""Stops further away than this are checked half-way too. The way there was already swept by the stops of earlier ticks."""
 RETRY_PERIOD_S = 0.05
 """A group of joints that was stopped by the pose checker stays at rest for so long before the next attempt: no chattering."""
 
@@ -50,11 +44,6 @@ class FilterStep:
     clipped: tuple[str, ...]
 
 
-def no_pose_check(_position_rad: Array) -> Mapping[str, float]:
-    """A pose checker without objections, for robots and tests without a geometric model."""
-    return {}
-
-
 class SafetyFilter:
     """Limits of n joints at a fixed period. `groups` ((m,) joint indices each) stop separately when the pose checker objects."""
 
@@ -64,7 +53,7 @@ class SafetyFilter:
         joints = len(limits.joint_names)
         self.limits = limits
         self.period_s = period_s
-        self._pose_check = pose_check
+        self._guard = PoseGuard(pose_check)
         self._planner = Planner(limits, period_s)
         self._plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
         self._spare_plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
@@ -99,7 +88,7 @@ class SafetyFilter:
         self._upper = np.maximum(self.limits.position_max_rad, position_rad) + POSITION_ROUNDING_RAD
         limits = self.limits
         self._seeded_outside = bool(((position_rad < limits.position_min_rad) | (position_rad > limits.position_max_rad)).any())
-        self._allowed_depth_m = dict(self._pose_check(position_rad))
+        self._guard.seed(position_rad)
         self._first_difference = np.zeros(joints)
         self._second_difference = np.zeros(joints)
         self._blocked = self._nothing
@@ -147,12 +136,12 @@ class SafetyFilter:
             candidate, offenders = self._within_range(wanted, stopped, offenders, clipped)
             if candidate is None:
                 continue
-            depths, objections = self._pose_objections(candidate)
+            objections = self._guard.objections(candidate.position_rad, self._spare_plan)
             if objections:
                 refused = tuple(dict.fromkeys((*refused, *objections)))
                 continue
             self._block(stopped, start, refused)
-            self._accept(candidate, depths)
+            self._accept(candidate)
             return FilterStep(candidate, (*clipped, *refused))
         self._block(self._everything, start, refused)
         return FilterStep(self.brake().state, (*clipped, *refused))
@@ -160,7 +149,7 @@ class SafetyFilter:
     def _within_range(
         self, wanted: MotionState, stopped: Mask, offenders: Mask, clipped: list[str]
     ) -> tuple[MotionState | None, Mask]:
-        """`wanted` with the joints `stopped` and `offenders` on the old plan, and so those that could not stop within their range.
+        """`wanted`, with the joints `stopped`, `offenders` and those that could not stop within their range on the old plan.
 
         Fills the spare plan from there. Returns None without a solution, and the offenders found until then.
         """
@@ -195,10 +184,10 @@ class SafetyFilter:
         rows[5] *= rows[4]
         rows[5] *= self._settling
         rows[5] += rows[3]
-        good = np.abs(rows) <= self._row_limits  # NaN is not good
+        good: Mask = np.abs(rows) <= self._row_limits  # NaN is not good
         if good.all():
             return self._nothing
-        bad: Mask = ~good.all(axis=0)
+        bad: Mask = np.logical_not(good.all(axis=0))
         return bad
 
     def _leaves_range(self) -> Mask:
@@ -207,25 +196,7 @@ class SafetyFilter:
         inside: Mask = (extremes[0] >= self._lower) & (extremes[1] <= self._upper)
         return self._nothing if inside.all() else ~inside
 
-    def _pose_objections(self, candidate: MotionState) -> tuple[dict[str, float], tuple[str, ...]]:
-        """Check the candidate's pose and those until the stop; what is deeper than allowed, and the greatest depth of each."""
-        deepest: dict[str, float] = {}
-        poses = [candidate.position_rad]
-        if self._spare_plan.duration_s > 0.0:
-            poses += self._spare_plan.poses_until_stop(PATH_RESOLUTION_RAD)
-        for pose in poses:
-            for name, depth_m in self._pose_check(pose).items():
-                deepest[name] = max(depth_m, deepest.get(name, 0.0))
-            objections = tuple(
-                name
-                for name, depth_m in deepest.items()
-                if not depth_m <= self._allowed_depth_m.get(name, 0.0) + DEPTH_ROUNDING_M
-            )
-            if objections:
-                return deepest, objections
-        return deepest, ()
-
-    def _accept(self, candidate: MotionState, depths: dict[str, float]) -> None:
+    def _accept(self, candidate: MotionState) -> None:
         self._plan, self._spare_plan = self._spare_plan, self._plan
         self._remember(candidate)
         # What has got better stays better: violations present at the seed shrink to nothing and then are ordinary limits.
@@ -234,10 +205,7 @@ class SafetyFilter:
             lowest, highest = self.limits.position_min_rad, self.limits.position_max_rad
             self._lower = np.minimum(lowest - POSITION_ROUNDING_RAD, np.maximum(self._lower, least - POSITION_ROUNDING_RAD))
             self._upper = np.maximum(highest + POSITION_ROUNDING_RAD, np.minimum(self._upper, greatest + POSITION_ROUNDING_RAD))
-        if self._allowed_depth_m:
-            self._allowed_depth_m = {
-                name: min(allowed, depths[name]) for name, allowed in self._allowed_depth_m.items() if name in depths
-            }
+        self._guard.accept()
 
     def _still_blocked(self) -> bool:
         """Whether joints that the pose checker stopped are to rest on: until they stand, and then for the retry period."""

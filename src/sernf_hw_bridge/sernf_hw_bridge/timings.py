@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 TICK_COLUMNS = np.dtype([("start_ns", np.int64), ("filter_s", np.float64), ("tick_s", np.float64)])
 COMMAND_COLUMNS = np.dtype([("stamp_ns", np.int64), ("arrived_ns", np.int64), ("executed_ns", np.int64)])
@@ -15,8 +16,8 @@ COMMAND_SHARE = 5
 class Timings:
     """Rings of the last `ticks` ticks and of the commands executed in them.
 
-    Per tick: start (monotonic ns), time of the filter and of the whole tick with its publications (s). Per command: its own stamp,
-    arrival and execution (end of the tick's write), all wall clock, ns.
+    Per tick: start (monotonic ns), time of the filter and of the whole tick with its publications (s). Per command: its own
+    stamp, arrival and execution (end of the tick's write), all wall clock, ns.
     """
 
     def __init__(self, ticks: int) -> None:
@@ -43,5 +44,5 @@ class Timings:
         np.save(path.with_name(path.stem + "_commands.npy"), _oldest_first(self._commands, self._command_count))
 
 
-def _oldest_first(ring: np.ndarray, count: int) -> np.ndarray:  # type: ignore[type-arg]
+def _oldest_first(ring: NDArray[np.void], count: int) -> NDArray[np.void]:
     return ring[:count] if count <= len(ring) else np.roll(ring, -(count % len(ring)), axis=0)

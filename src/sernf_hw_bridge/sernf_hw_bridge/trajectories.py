@@ -23,7 +23,7 @@ _SOLVED = (ruckig.Result.Working, ruckig.Result.Finished)
 
 
 class MotionState:
-    """Commanded motion of n joints at one instant. `values`: (3, n), positions (rad), velocities (rad/s), accelerations (rad/s2)."""
+    """Motion of n joints at one instant. `values`: (3, n), positions (rad), velocities (rad/s), accelerations (rad/s2)."""
 
     __slots__ = ("values",)
 
@@ -59,7 +59,6 @@ class BrakingPlan:
         self._trajectory = ruckig.Trajectory(joints)
         self._jerk_rad_s3 = jerk_rad_s3
         self._zeros = np.zeros(joints)
-        self._start_rad: Array = np.zeros(joints)
         self.elapsed_s = 0.0
         self.duration_s = 0.0
         self.stop_position_rad: Array = np.zeros(joints)
@@ -72,11 +71,14 @@ class BrakingPlan:
             return MotionState.at_rest(self.stop_position_rad)
         return MotionState(np.array(self._trajectory.at_time(time_s)))
 
-    def poses_until_stop(self, resolution_rad: float) -> list[Array]:
-        """The stop and, if a joint moves further than `resolution_rad` until then, a pose half-way in time."""
-        if np.abs(self.stop_position_rad - self._start_rad).max() <= resolution_rad:
-            return [self.stop_position_rad]
-        return [self.stop_position_rad, np.array(self._trajectory.at_time(0.5 * self.duration_s)[0])]
+    def poses_until_stop(self, resolution_rad: float) -> tuple[Array, ...]:
+        """The stop and, if a joint moves further than `resolution_rad` until then, a pose half-way in time; empty at rest."""
+        if self.duration_s == 0.0:
+            return ()
+        way = self.extreme_positions_rad[1] - self.extreme_positions_rad[0]
+        if way.max() <= resolution_rad:
+            return (self.stop_position_rad,)
+        return self.stop_position_rad, np.array(self._trajectory.at_time(0.5 * self.duration_s)[0])
 
     def compute(self, planner: ruckig.Ruckig, problem: ruckig.InputParameter, start: MotionState) -> bool:
         """Fill this plan with the solution of `problem`, which begins at `start`; False when there is none."""
@@ -88,7 +90,6 @@ class BrakingPlan:
             return False
         self.elapsed_s = 0.0
         self.duration_s = float(self._trajectory.duration)
-        self._start_rad = start.position_rad
         self.stop_position_rad = np.array(self._trajectory.at_time(self.duration_s)[0])
         turn = _turning_position(start, self._jerk_rad_s3)
         np.minimum(start.position_rad, self.stop_position_rad, out=self.extreme_positions_rad[0])
@@ -155,7 +156,8 @@ def _turning_position(start: MotionState, jerk_rad_s3: Array) -> Array | None:
     (Ruckig's own extrema of a plan without a target position always include position zero.)
     """
     position, velocity, acceleration = start.values
-    turns = -velocity * acceleration * np.abs(acceleration) > 2.0 * jerk_rad_s3 * velocity**2
+    # The same multiplied by v, negative where the acceleration slows the joint down.
+    turns = velocity * acceleration * np.abs(acceleration) < -2.0 * jerk_rad_s3 * velocity * velocity
     if not turns.any():
         return None
     sign = np.sign(velocity)

@@ -15,7 +15,7 @@ from sernf_hw_bridge.control_config import ControlConfig
 from sernf_hw_bridge.control_loop import ControlError, ControlLoop
 from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.measurement import MeasurementConfig
-from sernf_hw_bridge.safety_filter import PoseCheck
+from sernf_hw_bridge.pose_guard import PoseCheck
 from sernf_hw_bridge.trajectories import Array
 
 PERIOD_S = 0.004
@@ -274,6 +274,8 @@ def _bad_poses(robot: Robot, pose_check: PoseCheck) -> list[str]:
         allowed = dict(pose_check(poses[0]))
         for pose in poses:
             found += [
-                f"{name} {depth_m:.2e} m deep" for name, depth_m in pose_check(pose).items() if depth_m > allowed.get(name, 0.0) + 2e-6
+                f"{name} {depth_m:.2e} m deep"
+                for name, depth_m in pose_check(pose).items()
+                if depth_m > allowed.get(name, 0.0) + 2e-6
             ]
     return found

@@ -54,7 +54,7 @@ def test_no_sequence_of_very_many_breaks_a_limit() -> None:
         attack_small(kinds, seed)
         count += 1
         if count % 1000 == 0:
-            print(f"\r{count} of {SLOW_SEQUENCES} sequences", end="", file=sys.__stderr__, flush=True)  # noqa: T201
+            print(f"\r{count} of {SLOW_SEQUENCES} sequences", end="", file=sys.__stderr__, flush=True)
 
     run()
     assert count >= SLOW_SEQUENCES

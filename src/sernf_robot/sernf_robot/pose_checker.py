@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from sernf_robot.joints import JOINTS
 from sernf_robot.model import ARM_PREFIX, HAND_PREFIX, build_robot_spec, robot_index
 
-SELF_ROOM_M = 0.03
-"""Links that are further apart than their clearance and this are not looked at."""
 FINGER_LINKS = frozenset(
     f"right_{finger}_{link}" for finger in ("thumb", "index", "middle", "ring", "pinky") for link in ("mp", "pp", "ip", "dp")
 )
@@ -76,12 +74,8 @@ class PoseCheckConfig:
 class PoseChecker:
     """Callable on joints (24,) rad: name of each violation ("workspace", "table", "self_collision") to its depth in metres.
 
-    Empty for an allowed pose; then `room_m` says how far the robot's points may still move, with respect to the base or to
-    each other, before anything can be violated; 0 otherwise. `reach_m`, (24,): how far they move at most per radian of each joint.
-    Works on its own copy of the robot's model; not for use from several threads at once.
+    Empty for an allowed pose. Works on its own copy of the robot's model; not for use from several threads at once.
     """
-
-    room_m: float
 
     def __init__(self, config: PoseCheckConfig) -> None:
         self.config = config
@@ -89,8 +83,8 @@ class PoseChecker:
         for geom in spec.geoms:
             kind = _KIND_OF_LINK.get(_link_name(geom.parent.name), _HAND)
             geom.contype, geom.conaffinity = kind, _REFUSES[kind]
-            # MuJoCo adds the margins of both geoms, and reports pairs that are nearer than that.
-            geom.margin = (config.self_clearance_m + SELF_ROOM_M) / 2
+            # MuJoCo adds the margins of both geoms.
+            geom.margin = config.self_clearance_m / 2
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
         self._joints = robot_index(self._model).qpos
@@ -98,8 +92,10 @@ class PoseChecker:
         self._centers = self._data.geom_xpos.reshape(-1)
         self._rotations = self._data.geom_xmat.reshape(-1, 3)
         self._prepare_bounds()
-        self.reach_m = self._reach_m()
-        self.room_m = 0.0
+        self._reach_m = self._longest_ways_m()
+        self._roomy_position = np.zeros(len(JOINTS))
+        self._room_m = -1.0
+        """Around `_roomy_position`, every point may move so far before table or workspace can be violated."""
 
     def __call__(self, position_rad: ArrayLike) -> dict[str, float]:
         """Violations of joints (24,) rad, by name, with depths in metres; raises ValueError for another shape."""
@@ -109,6 +105,17 @@ class PoseChecker:
         self._qpos[self._joints] = position
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
+        violations: dict[str, float] = {}
+        if np.abs(position - self._roomy_position) @ self._reach_m > self._room_m:
+            violations = self._surroundings(position)
+        if self._data.ncon:
+            depth = self.config.self_clearance_m - float(self._data.contact.dist.min())
+            if depth > 0.0:
+                violations["self_collision"] = depth
+        return violations
+
+    def _surroundings(self, position: NDArray[np.float64]) -> dict[str, float]:
+        """Violations of workspace and table."""
         # Half-size of each shape along the base frame's axes, without its radius, which the bounds hold.
         extents = (np.abs(self._rotations) * self._half_sizes) @ self._ones
         rooms = self._rooms
@@ -117,35 +124,17 @@ class PoseChecker:
         rooms[0] -= self._floor
         np.subtract(self._highest, self._centers, out=rooms[2])
         rooms[2] -= extents
-        self.room_m = min(float(rooms.min()), self._self_room_m())
-        if self.room_m > 0.0:
+        room_m = float(rooms.min())
+        if room_m >= 0.0:
+            self._roomy_position, self._room_m = position.copy(), room_m
             return {}
-        self.room_m = 0.0
-        return self._name_violations()
-
-    def _self_room_m(self) -> float:
-        if not self._data.ncon:
-            return SELF_ROOM_M
-        return float(self._data.contact.dist.min()) - self.config.self_clearance_m
-
-    def _name_violations(self) -> dict[str, float]:
-        under_the_table, outside = -float(self._rooms[0].min()), -float(self._rooms[1:].min())
-        found: dict[str, float] = {}
-        if outside > 0.0:
-            found["workspace"] = outside
-        if under_the_table > 0.0:
-            found["table"] = under_the_table
-        too_close = -self._self_room_m()
-        if too_close > 0.0:
-            found["self_collision"] = too_close
-        return found
+        names = {"workspace": rooms[1:], "table": rooms[0]}
+        return {name: -float(room.min()) for name, room in names.items() if room.min() < 0.0}
 
     def colliding_links(self) -> list[tuple[str, str]]:
         """Pairs of links that the pose checked last brings too close to each other, for messages to people."""
         pairs = []
         for contact in self._data.contact:
-            if contact.dist >= self.config.self_clearance_m:
-                continue
             first, second = (self._model.body(self._model.geom_bodyid[geom]).name for geom in contact.geom)
             pairs.append((_link_name(first), _link_name(second)))
         return pairs
@@ -174,8 +163,8 @@ class PoseChecker:
         self._ones = np.ones(3)
         self._rooms = np.zeros((3, 3 * shapes))
 
-    def _reach_m(self) -> NDArray[np.float64]:
-        """Upper bounds: the way along the links' offsets from each joint to the far end of the furthest shape behind it."""
+    def _longest_ways_m(self) -> NDArray[np.float64]:
+        """(24,): how far a point moves at most per radian of each joint: along the links to the furthest shape's far end."""
         model = self._model
         beyond = np.zeros(model.nbody)
         for geom in range(model.ngeom):

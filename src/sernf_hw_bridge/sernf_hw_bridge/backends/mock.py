@@ -1,4 +1,4 @@
-"""A robot part that exists only as numbers: joints follow their targets with a first-order lag, and every fault can be switched on.
+"""A robot part that exists only as numbers: joints follow their targets with a first-order lag, and every fault can be played.
 
 The mock fails where real hardware fails: nothing works before `connect`, writes need `activate`, and a fault stays until it is
 switched off *and* the bridge has called `recover`.

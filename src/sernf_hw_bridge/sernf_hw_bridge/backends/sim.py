@@ -1,7 +1,7 @@
 """The simulated robot in real time: one world, shared by the parts that are simulated.
 
-The world advances by one control period per control tick, when the first part reads again; so simulated time is real time as long as
-the ticks are. A part that is not simulated (an arm in simulation with a mock hand) stays at its start pose in the world.
+The world advances by one control period per control tick, when the first part reads again; so simulated time is real time as
+long as the ticks are. A part that is not simulated (an arm in simulation with a mock hand) stays at its start pose in the world.
 """
 
 from __future__ import annotations

@@ -1,0 +1,65 @@
+"""Whether the robot may go on from a pose: asks a pose checker about it and about the way to the standstill behind it.
+
+A robot that starts in a pose that the checker objects to must have a way out: what is violated at the seed is tolerated as long
+as it does not get deeper, and once it has got shallower it may not get deeper again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sernf_hw_bridge.trajectories import Array, BrakingPlan
+
+PoseCheck = Callable[[Array], Mapping[str, float]]
+"""Violations of a pose (n,), rad: name, as it is reported in `clipped`, to depth in metres (> 0); empty for a good pose."""
+
+DEPTH_ROUNDING_M = 1e-6
+PATH_RESOLUTION_RAD = 0.1
+"""Stops further away than this are checked half-way too. The way there was already swept by the stops of earlier ticks."""
+
+
+def no_pose_check(_position_rad: Array) -> Mapping[str, float]:
+    """A pose checker without objections, for robots and tests without a geometric model."""
+    return {}
+
+
+class PoseGuard:
+    """Asks `pose_check` about the next pose, the stop, and a pose half-way there if it is far; remembers what is tolerated."""
+
+    def __init__(self, pose_check: PoseCheck) -> None:
+        self._check = pose_check
+        self._tolerated_m: dict[str, float] = {}
+        self._depths_m: dict[str, float] = {}
+
+    def seed(self, position_rad: Array) -> None:
+        """Tolerate what is violated at `position_rad`."""
+        self._tolerated_m = dict(self._check(position_rad))
+
+    def objections(self, position_rad: Array, plan: BrakingPlan) -> tuple[str, ...]:
+        """What is violated, beyond what is tolerated, at `position_rad` or on the `plan` that begins there; empty if nothing."""
+        self._depths_m = {}
+        for pose in (*plan.poses_until_stop(PATH_RESOLUTION_RAD), position_rad):
+            objections = self._objections_at(pose)
+            if objections:
+                return objections
+        return ()
+
+    def accept(self) -> None:
+        """The robot goes where `objections` found none: what has got better stays better."""
+        if self._tolerated_m:
+            depths = self._depths_m
+            self._tolerated_m = {
+                name: min(tolerated, depths[name]) for name, tolerated in self._tolerated_m.items() if name in depths
+            }
+
+    def _objections_at(self, position_rad: Array) -> tuple[str, ...]:
+        violations = self._check(position_rad)
+        if not violations:
+            return ()
+        for name, depth_m in violations.items():
+            self._depths_m[name] = max(depth_m, self._depths_m.get(name, 0.0))
+        return tuple(
+            name
+            for name, depth_m in violations.items()
+            if not depth_m <= self._tolerated_m.get(name, 0.0) + DEPTH_ROUNDING_M  # NaN is an objection
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def make_recorder(
     return recorder
 
 
+@functools.cache
 def joint_state(position_rad: float = 0.0) -> bytes:
     """CDR of a JointState."""
     store = typestore_from({})

@@ -1,12 +1,11 @@
 """A process that publishes what the robot publishes, at its rates: a stand-in for bridge, demonstrator and camera.
 
-`python fake_robot.py SECONDS`: joint_states 125 Hz, bridge_state 50 Hz, joint_command 20 Hz, an image of 128 x 128 at 10 Hz and an
-object's pose at 50 Hz. Prints "publishing" when it begins and what it has sent, as JSON, at the end.
+`python fake_robot.py SECONDS`: joint_states 125 Hz, bridge_state 50 Hz, joint_command 20 Hz, an image of 128 x 128 at 10 Hz and
+an object's pose at 50 Hz. Prints "publishing" when it begins.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any
@@ -30,7 +29,6 @@ class FakeRobot(Node):
 
     def __init__(self) -> None:
         super().__init__("fake_robot")
-        self.sent: dict[str, int] = {}
         self._tick = 0
         self._outlets = [
             (2, self.create_publisher(JointState, "joint_states", 50), self._joint_state),
@@ -49,7 +47,6 @@ class FakeRobot(Node):
                 message = make(self._positions())
                 message.header.stamp = self.get_clock().now().to_msg()
                 publisher.publish(message)
-                self.sent[publisher.topic_name] = self.sent.get(publisher.topic_name, 0) + 1
 
     def _positions(self) -> list[float]:
         phases = np.arange(len(JOINTS)) * 0.4 + self._tick * TICK_S
@@ -86,8 +83,6 @@ def main() -> None:
     for index in range(ticks):
         time.sleep(max(0.0, begin + index * TICK_S - time.monotonic()))
         robot.tick()
-    time.sleep(0.5)
-    print(json.dumps(robot.sent), flush=True)  # noqa: T201
     robot.destroy_node()
     rclpy.try_shutdown()
 

@@ -176,9 +176,9 @@ def test_a_session_at_the_robots_rates_loses_nothing(tmp_path: Path, client: Cli
     assert episode.topics["/joint_states"].messages > 2 * episode.topics["/bridge_state"].messages > 0
     assert episode.topics["/camera/front/image_raw"].messages > 0
     assert episode.topics["/policy_version"].messages == 1
-    states = [message for message in messages(episode, ["/joint_states"])]
+    states = list(messages(episode, ["/joint_states"]))
     assert list(deserialize_message(states[0].data, JointState).name) == list(JOINTS)
-    starts = [message for message in messages(episode, ["/episode_event"])]
+    starts = list(messages(episode, ["/episode_event"]))
     assert deserialize_message(starts[0].data, EpisodeEvent).event == EpisodeEvent.START
     check_with_independent_readers(episode)
 

@@ -72,7 +72,9 @@ def up(context: typer.Context) -> None:
     arguments = [
         argument if ":=" in argument or argument.startswith("-") else _not_an_argument(argument) for argument in context.args
     ]
-    os.execvp("ros2", ["ros2", "launch", "sernf", "bringup.launch.py", *arguments])
+    from sernf.graph import launch_file
+
+    os.execvp("ros2", ["ros2", "launch", str(launch_file()), *arguments])
 
 
 def _not_an_argument(argument: str) -> str:
@@ -158,9 +160,12 @@ def teleop(
     device: Annotated[Device, typer.Option(help="What is in your hand.")] = Device.keyboard,
 ) -> None:
     """Move the running robot by hand, in this terminal; works over ssh. Start the robot first: ./sernf up operator:=none"""
-    from sernf_teleop.teleop_node import main as run_teleop
+    from ament_index_python.packages import get_package_share_directory
 
-    run_teleop(["--ros-args", "-p", f"device:={device.value}", *context.args])
+    from sernf_teleop.teleop_node import run_in_terminal
+
+    config = Path(get_package_share_directory("sernf")) / "config" / "teleop.yaml"
+    run_in_terminal(device.value, config, context.args)
 
 
 def _fail(message: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 import rclpy
+from ament_index_python.packages import get_package_share_directory
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -25,10 +26,15 @@ class GraphError(RuntimeError):
     """The graph could not be started or has died; the message says where its log is."""
 
 
+def launch_file() -> Path:
+    """Bringup as installed; by path, because `ros2 launch` prefers a file `sernf` in the present folder to the package."""
+    return Path(get_package_share_directory("sernf")) / "launch" / "bringup.launch.py"
+
+
 def launch_command(arguments: Mapping[str, object]) -> list[str]:
     """Command line of bringup; booleans as launch files spell them."""
     spelled = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in arguments.items()}
-    return ["ros2", "launch", "sernf", "bringup.launch.py", *(f"{name}:={value}" for name, value in spelled.items())]
+    return ["ros2", "launch", str(launch_file()), *(f"{name}:={value}" for name, value in spelled.items())]
 
 
 class Graph:
@@ -49,7 +55,7 @@ class Graph:
     def check(self) -> None:
         """Raises GraphError if bringup has ended."""
         if self._process is not None and self._process.poll() is not None:
-            raise GraphError(f"the graph ended with status {self._process.returncode}; its log is {self._log}\n{self._tail()}")
+            raise GraphError(f"the graph ended with status {self._process.returncode}; its log is {self._log}\n{self.log_tail()}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         process = self._process
@@ -62,7 +68,22 @@ class Graph:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _tail(self, lines: int = 12) -> str:
+    @property
+    def pid(self) -> int:
+        """Of the launch process, whose children are the nodes; raises GraphError before the start."""
+        if self._process is None:
+            raise GraphError("the graph has not been started; use it as a context manager")
+        return self._process.pid
+
+    def wait(self, timeout_s: float) -> int:
+        """Exit status of bringup; raises GraphError when it does not end."""
+        try:
+            return self._process.wait(timeout_s) if self._process is not None else 0
+        except subprocess.TimeoutExpired:
+            raise GraphError(f"the graph did not end within {timeout_s:g} s; its log is {self._log}") from None
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The last lines of what the graph said."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
 

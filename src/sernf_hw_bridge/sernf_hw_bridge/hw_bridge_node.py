@@ -28,6 +28,7 @@ from sernf_hw_bridge.bridge_messages import BridgeStateMessage, JointStateMessag
 from sernf_hw_bridge.control_loop import ControlError, ControlLoop, Mode
 from sernf_hw_bridge.limits import load_limits
 from sernf_hw_bridge.measurement import Fault
+from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
 from sernf_hw_bridge.realtime import RealtimeReport, ask_for_realtime, freeze_garbage, thaw_garbage
 from sernf_hw_bridge.timings import Timings
 from sernf_msgs.msg import BridgeState, JointCommand
@@ -66,7 +67,8 @@ class HwBridgeNode(SernfNode[BridgeConfig]):
         """Build and connect; nothing moves before hw_bridge/clear_fault."""
         config = self.config
         limits = load_limits(self._path(config.limits_file), JOINTS)
-        pose_check = PoseChecker(load_config(PoseCheckConfig, self._path(config.workspace_file)))
+        workspace = load_config(PoseCheckConfig, self._path(config.workspace_file))
+        pose_check = PoseChecker(workspace, margin_m=PATH_MARGIN_M)
         self._backends = self._create_backends()
         self._loop = ControlLoop(self._backends, limits, config.control, pose_check)
         self._destroy.append(self._loop.disconnect)

@@ -6,16 +6,23 @@ as it does not get deeper, and once it has got shallower it may not get deeper a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+
+import numpy as np
 
 from sernf_hw_bridge.trajectories import Array, BrakingPlan
 
 PoseCheck = Callable[[Array], Mapping[str, float]]
-"""Violations of a pose (n,), rad: name, as it is reported in `clipped`, to depth in metres (> 0); empty for a good pose."""
+"""Violations of a pose (n,), rad: name, as it is reported in `clipped`, to depth in metres (> 0); empty for a good pose.
 
+A checker should keep `PATH_MARGIN_M` more distance than is needed. It may have an attribute `reach_m`, (chains, n): how far points of
+each kinematic chain move at most per radian of each joint; without it one chain and 1 m is assumed for all.
+"""
+
+PATH_MARGIN_M = 0.002
+"""Between two checked poses of a path, the robot comes at most about a quarter of this nearer to anything than at the two."""
 DEPTH_ROUNDING_M = 1e-6
-PATH_RESOLUTION_RAD = 0.1
-"""Stops further away than this are checked half-way too. The way there was already swept by the stops of earlier ticks."""
 
 
 def no_pose_check(_position_rad: Array) -> Mapping[str, float]:
@@ -24,10 +31,13 @@ def no_pose_check(_position_rad: Array) -> Mapping[str, float]:
 
 
 class PoseGuard:
-    """Asks `pose_check` about the next pose, the stop, and a pose half-way there if it is far; remembers what is tolerated."""
+    """Asks `pose_check` about the next pose, the stop and, if that is far, poses on the way; remembers what is tolerated."""
 
-    def __init__(self, pose_check: PoseCheck) -> None:
+    def __init__(self, pose_check: PoseCheck, joints: int) -> None:
         self._check = pose_check
+        # A point of a chain with reaches r and joint ways h leaves the straight line by at most (sum of sqrt(r) h)^2 / 8.
+        self._weights: Array = np.sqrt(getattr(pose_check, "reach_m", np.ones((1, joints))))
+        self._resolution = math.sqrt(8.0 * PATH_MARGIN_M / 4.0)
         self._tolerated_m: dict[str, float] = {}
         self._depths_m: dict[str, float] = {}
 
@@ -38,7 +48,7 @@ class PoseGuard:
     def objections(self, position_rad: Array, plan: BrakingPlan) -> tuple[str, ...]:
         """What is violated, beyond what is tolerated, at `position_rad` or on the `plan` that begins there; empty if nothing."""
         self._depths_m = {}
-        for pose in (*plan.poses_until_stop(PATH_RESOLUTION_RAD), position_rad):
+        for pose in (*plan.poses_until_stop(self._weights, self._resolution), position_rad):
             objections = self._objections_at(pose)
             if objections:
                 return objections

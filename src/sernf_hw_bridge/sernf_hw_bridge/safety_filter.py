@@ -53,7 +53,7 @@ class SafetyFilter:
         joints = len(limits.joint_names)
         self.limits = limits
         self.period_s = period_s
-        self._guard = PoseGuard(pose_check)
+        self._guard = PoseGuard(pose_check, joints)
         self._planner = Planner(limits, period_s)
         self._plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
         self._spare_plan = BrakingPlan(joints, self._planner.jerk_rad_s3)

@@ -71,14 +71,18 @@ class BrakingPlan:
             return MotionState.at_rest(self.stop_position_rad)
         return MotionState(np.array(self._trajectory.at_time(time_s)))
 
-    def poses_until_stop(self, resolution_rad: float) -> tuple[Array, ...]:
-        """The stop and, if a joint moves further than `resolution_rad` until then, a pose half-way in time; empty at rest."""
+    def poses_until_stop(self, weights: Array, resolution: float) -> list[Array]:
+        """The stop and as many poses before it as keep two successive ones nearer than `resolution`; empty at rest.
+
+        Distance: the greatest of `weights` (m, n) times the ways (n,) of the joints.
+        """
         if self.duration_s == 0.0:
-            return ()
+            return []
         way = self.extreme_positions_rad[1] - self.extreme_positions_rad[0]
-        if way.max() <= resolution_rad:
-            return (self.stop_position_rad,)
-        return self.stop_position_rad, np.array(self._trajectory.at_time(0.5 * self.duration_s)[0])
+        count = 1 + int((weights @ way).max() / resolution)
+        # While braking evenly, the share s of the way is done after 1 - sqrt(1 - s) of the time.
+        times_s = [self.duration_s * (1.0 - math.sqrt(1.0 - number / count)) for number in range(1, count)]
+        return [self.stop_position_rad, *(np.array(self._trajectory.at_time(time_s)[0]) for time_s in times_s)]
 
     def compute(self, planner: ruckig.Ruckig, problem: ruckig.InputParameter, start: MotionState) -> bool:
         """Fill this plan with the solution of `problem`, which begins at `start`; False when there is none."""

@@ -15,7 +15,7 @@ from sernf_hw_bridge.control_config import ControlConfig
 from sernf_hw_bridge.control_loop import ControlError, ControlLoop
 from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.measurement import MeasurementConfig
-from sernf_hw_bridge.pose_guard import PoseCheck
+from sernf_hw_bridge.pose_guard import PATH_MARGIN_M, PoseCheck
 from sernf_hw_bridge.trajectories import Array
 
 PERIOD_S = 0.004
@@ -106,15 +106,15 @@ def small_limits(rng: np.random.Generator) -> Limits:
     )
 
 
-def small_pose_check(position_rad: Array) -> Mapping[str, float]:
+def small_pose_check(position_rad: Array, margin_m: float = 0.0) -> Mapping[str, float]:
     """A planar arm with links of half a metre and a wall, and fingers that must not cross."""
     reach = 0.5 * math.cos(position_rad[0]) + 0.5 * math.cos(position_rad[0] + position_rad[1])
     found = {}
-    if reach < -0.3:
-        found["workspace"] = -0.3 - reach
-    crossing = position_rad[2] - position_rad[3] - 2.0
-    if crossing > 0.0:
-        found["self_collision"] = 0.05 * crossing
+    if reach < -0.3 + margin_m:
+        found["workspace"] = -0.3 + margin_m - reach
+    crossing_m = 0.05 * (position_rad[2] - position_rad[3] - 2.0)
+    if crossing_m > -margin_m:
+        found["self_collision"] = crossing_m + margin_m
     return found
 
 
@@ -271,11 +271,9 @@ def _bad_poses(robot: Robot, pose_check: PoseCheck) -> list[str]:
         if any(piece is None or len(piece) != len(pieces[0]) or len(piece) == 1 for piece in pieces):
             continue
         poses = [np.concatenate(pose) for pose in zip(*pieces, strict=True)]
-        allowed = dict(pose_check(poses[0]))
+        seed = pose_check(poses[0])
         for pose in poses:
-            found += [
-                f"{name} {depth_m:.2e} m deep"
-                for name, depth_m in pose_check(pose).items()
-                if depth_m > allowed.get(name, 0.0) + 2e-6
-            ]
+            for name, depth_m in pose_check(pose).items():
+                if depth_m > (seed[name] + PATH_MARGIN_M if name in seed else 0.0):
+                    found.append(f"{name} {depth_m:.2e} m deep")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sernf_hw_bridge.limits import load_limits
+from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
+from sernf_hw_bridge.trajectories import Array
 from sernf_robot.config import load_config
 from sernf_robot.config_files import config_path
 from sernf_robot.joints import ARM_JOINTS, HAND_JOINTS, JOINTS
@@ -21,12 +24,16 @@ SEEDS = st.integers(0, 2**32 - 1)
 SLOW_SEQUENCES = 100_000
 
 
+def kept_pose_check(position_rad: Array) -> Mapping[str, float]:
+    return small_pose_check(position_rad, PATH_MARGIN_M)
+
+
 def small_robot(rng: np.random.Generator) -> Robot:
     limits = small_limits(rng)
-    while small_pose_check(start := rng.uniform(limits.position_min_rad, limits.position_max_rad)):
+    while kept_pose_check(start := rng.uniform(limits.position_min_rad, limits.position_max_rad)):
         limits = small_limits(rng)
     home = rng.uniform(limits.position_min_rad, limits.position_max_rad)
-    return build_robot({"arm": SMALL_ARM, "hand": SMALL_HAND}, limits, start, home, small_pose_check)
+    return build_robot({"arm": SMALL_ARM, "hand": SMALL_HAND}, limits, start, home, kept_pose_check)
 
 
 def attack_small(kinds: list[str], seed: int) -> None:
@@ -62,7 +69,8 @@ def test_no_sequence_of_very_many_breaks_a_limit() -> None:
 
 def test_the_whole_robot_keeps_its_limits_and_its_workspace() -> None:
     limits = load_limits(config_path("limits.yaml"), JOINTS)
-    checker = PoseChecker(load_config(PoseCheckConfig, config_path("workspace.yaml")))
+    workspace = load_config(PoseCheckConfig, config_path("workspace.yaml"))
+    judge, checker = PoseChecker(workspace), PoseChecker(workspace, margin_m=PATH_MARGIN_M)
     home = np.zeros(len(JOINTS))
     home[:7] = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)
     home[JOINTS.index("right_thumb_abd")] = -0.3
@@ -70,4 +78,4 @@ def test_the_whole_robot_keeps_its_limits_and_its_workspace() -> None:
     for _ in range(40):
         robot = build_robot({"arm": ARM_JOINTS, "hand": HAND_JOINTS}, limits, home, home, checker)
         attack(robot, [str(kind) for kind in rng.choice(ATTACKS, 20)], rng)
-        assert violations(robot, checker) == []
+        assert violations(robot, judge) == []

@@ -74,17 +74,21 @@ class PoseCheckConfig:
 class PoseChecker:
     """Callable on joints (24,) rad: name of each violation ("workspace", "table", "self_collision") to its depth in metres.
 
-    Empty for an allowed pose. Works on its own copy of the robot's model; not for use from several threads at once.
+    Empty for an allowed pose. With `margin_m` everything is kept so much further away than the configuration asks. `reach_m`,
+    (chains, 24): how far the end of each finger, and what lies before it, moves at most per radian of each joint. Works on its own
+    copy of the robot's model; not for use from several threads at once.
     """
 
-    def __init__(self, config: PoseCheckConfig) -> None:
+    def __init__(self, config: PoseCheckConfig, *, margin_m: float = 0.0) -> None:
         self.config = config
+        self._margin_m = margin_m
+        self._self_clearance_m = config.self_clearance_m + margin_m
         spec = build_robot_spec()
         for geom in spec.geoms:
             kind = _KIND_OF_LINK.get(_link_name(geom.parent.name), _HAND)
             geom.contype, geom.conaffinity = kind, _REFUSES[kind]
             # MuJoCo adds the margins of both geoms.
-            geom.margin = config.self_clearance_m / 2
+            geom.margin = self._self_clearance_m / 2
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
         self._joints = robot_index(self._model).qpos
@@ -92,7 +96,7 @@ class PoseChecker:
         self._centers = self._data.geom_xpos.reshape(-1)
         self._rotations = self._data.geom_xmat.reshape(-1, 3)
         self._prepare_bounds()
-        self._reach_m = self._longest_ways_m()
+        self.reach_m = self._chains_reach_m()
         self._roomy_position = np.zeros(len(JOINTS))
         self._room_m = -1.0
         """Around `_roomy_position`, every point may move so far before table or workspace can be violated."""
@@ -106,10 +110,10 @@ class PoseChecker:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
         violations: dict[str, float] = {}
-        if np.abs(position - self._roomy_position) @ self._reach_m > self._room_m:
+        if (self.reach_m @ np.abs(position - self._roomy_position)).max() > self._room_m:
             violations = self._surroundings(position)
         if self._data.ncon:
-            depth = self.config.self_clearance_m - float(self._data.contact.dist.min())
+            depth = self._self_clearance_m - float(self._data.contact.dist.min())
             if depth > 0.0:
                 violations["self_collision"] = depth
         return violations
@@ -152,7 +156,7 @@ class PoseChecker:
             size = model.geom_size[geom]
             capsule = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_CAPSULE
             half[geom] = (0.0, 0.0, size[1]) if capsule else size
-            radius = size[0] if capsule else 0.0
+            radius = (size[0] if capsule else 0.0) + self._margin_m
             clearance = config.finger_table_clearance_m if link in FINGER_LINKS else config.table_clearance_m
             floor[geom, 2] = config.table_height_m + clearance + radius
             if link.startswith("right_"):
@@ -163,8 +167,8 @@ class PoseChecker:
         self._ones = np.ones(3)
         self._rooms = np.zeros((3, 3 * shapes))
 
-    def _longest_ways_m(self) -> NDArray[np.float64]:
-        """(24,): how far a point moves at most per radian of each joint: along the links to the furthest shape's far end."""
+    def _chains_reach_m(self) -> NDArray[np.float64]:
+        """`reach_m`: upper bounds, along the links from each joint to the far end of the furthest shape behind it."""
         model = self._model
         beyond = np.zeros(model.nbody)
         for geom in range(model.ngeom):
@@ -174,7 +178,17 @@ class PoseChecker:
             parent = model.body_parentid[body]
             beyond[parent] = max(beyond[parent], float(np.linalg.norm(model.body_pos[body])) + beyond[body])
         joints = [int(np.flatnonzero(model.jnt_qposadr == address)[0]) for address in self._joints]
-        return np.array([beyond[model.jnt_bodyid[joint]] + np.linalg.norm(model.jnt_pos[joint]) for joint in joints])
+        joint_of_body = {int(model.jnt_bodyid[joint]): index for index, joint in enumerate(joints)}
+        reach = [beyond[model.jnt_bodyid[joint]] + np.linalg.norm(model.jnt_pos[joint]) for joint in joints]
+        chains = []
+        for leaf in sorted(set(range(1, model.nbody)) - set(model.body_parentid[1:].tolist())):
+            chain, body = np.zeros(len(joints)), leaf
+            while body > 0:
+                if body in joint_of_body:
+                    chain[joint_of_body[body]] = reach[joint_of_body[body]]
+                body = int(model.body_parentid[body])
+            chains.append(chain)
+        return np.array(chains)
 
 
 def _link_name(body: str) -> str:

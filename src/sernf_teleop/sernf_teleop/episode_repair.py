@@ -38,7 +38,7 @@ RECORD_HEADER = struct.Struct("<BQ")
 CHUNK_HEADER = struct.Struct("<QQQI")
 MESSAGE_HEADER = struct.Struct("<HIQQ")
 WORK_SUFFIX = "-repairing"
-RECOVERED_NOTE = "recovered: the recorder ended during this episode"
+RECOVERED_NOTE = "recovered: the recording ended without warning"
 
 
 @dataclass(frozen=True)

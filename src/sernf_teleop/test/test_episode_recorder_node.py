@@ -241,22 +241,25 @@ def test_a_disk_that_takes_no_more_costs_one_episode_and_is_told(tmp_path: Path,
     wait_for_topics(client, tmp_path)
     complete = {episode.path for episode in list_episodes(tmp_path)}
     # A size limit for its files fails writes as a full disk does, and needs no mounted file system.
-    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    limits = resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     client.start()
     client.wait_until(lambda: any("File too large" in event.note for event in client.events))
     client.wait_until(lambda: any(level == b"\x02" for level, _ in client.diagnostics))
     answer = client.end()
     assert not answer.success
     assert "File too large" in answer.message
-    cut = read_episode(Path(answer.path))
-    assert (cut.label, cut.recovered) == ("", True)
-    assert all(cut.topics[name].messages > 0 for name in CONTROL)
+    assert complete <= {episode.path for episode in list_episodes(tmp_path)}
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, limits)
     assert client.start().success
     assert client.end().success
     data = read_dataset(tmp_path)
-    assert not data.broken
-    assert complete < {episode.path for episode in data.episodes}
-    assert data.episodes[-1].label == "success"
+    assert (data.broken, data.unfinished) == ((), ())
+    *earlier, cut, last = data.episodes
+    assert complete == {episode.path for episode in earlier}
+    assert (cut.episode_id, cut.label, cut.recovered) == (answer.episode_id, "", True)
+    assert all(cut.topics[name].messages > 0 for name in CONTROL)
+    assert last.label == "success"
 
 
 def test_configured_twice_in_one_life_it_still_records(tmp_path: Path, client: Client, start_process: Start) -> None:

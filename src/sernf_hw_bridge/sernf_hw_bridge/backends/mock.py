@@ -14,7 +14,7 @@ from enum import Enum
 
 import numpy as np
 
-from sernf_hw_bridge.backends.protocol import BackendError, JointReading
+from sernf_hw_bridge.backends.protocol import BackendError, JointReading, check_target
 from sernf_hw_bridge.trajectories import Array
 
 
@@ -126,8 +126,7 @@ class MockBackend:
             raise BackendError("mock: expected an active backend, got one that is not; call activate or recover first")
         if self._broken in _WRITE_FAILS:
             raise BackendError(f"mock: write failed (fault '{self._broken.value}' was injected); recover after switching it off")
-        if np.shape(position_rad) != self._position.shape:
-            raise BackendError(f"mock: expected {len(self._joint_names)} positions in rad, got shape {np.shape(position_rad)}")
+        check_target("mock", position_rad, len(self._joint_names))
         self._target = np.array(position_rad, dtype=np.float64)
 
     def recover(self) -> None:

@@ -21,6 +21,12 @@ class BackendError(RuntimeError):
     """Hardware did not do what was asked; the message says what was expected, what came, and what to do."""
 
 
+def check_target(backend: str, position_rad: NDArray[np.float64], joints: int) -> None:
+    """Raise BackendError unless `position_rad` is (joints,) and finite."""
+    if np.shape(position_rad) != (joints,) or not np.isfinite(position_rad).all():
+        raise BackendError(f"{backend}: expected {joints} finite positions in rad, got {position_rad}")
+
+
 @dataclass(frozen=True)
 class JointReading:
     """One measurement of all joints of a backend, in the order of its `joint_names`.
@@ -55,7 +61,7 @@ class Backend(Protocol):
         ...
 
     def write(self, position_rad: NDArray[np.float64]) -> None:
-        """Set the position targets, (n,) rad; never blocks, copies what it keeps. Raises BackendError unless active."""
+        """Set the position targets, (n,) finite rad; never blocks, copies what it keeps. Raises BackendError unless active."""
         ...
 
     def recover(self) -> None:

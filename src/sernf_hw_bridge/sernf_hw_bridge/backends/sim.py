@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sernf_hw_bridge.backends.protocol import BackendError, JointReading
+from sernf_hw_bridge.backends.protocol import BackendError, JointReading, check_target
 from sernf_hw_bridge.trajectories import Array
 from sernf_robot.joints import JOINTS, indices_of
 from sernf_sim.physics import load_physics
@@ -105,8 +105,7 @@ class SimBackend:
     def write(self, position_rad: Array) -> None:
         if not self._active:
             raise BackendError("sim: expected an active backend, got one that is not; call activate or recover first")
-        if np.shape(position_rad) != (len(self._joint_names),):
-            raise BackendError(f"sim: expected {len(self._joint_names)} positions in rad, got shape {np.shape(position_rad)}")
+        check_target("sim", position_rad, len(self._joint_names))
         self._shared.set_target(self._joints, position_rad)
 
     def recover(self) -> None:

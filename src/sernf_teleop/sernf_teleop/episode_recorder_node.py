@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
@@ -287,5 +286,4 @@ def stack_version() -> str:
 
 def main() -> None:
     """Entry point."""
-    # EventsExecutor fails on raw subscriptions that ask for message info, and the info numbers the messages.
-    run_node(EpisodeRecorderNode, create_executor=SingleThreadedExecutor)
+    run_node(EpisodeRecorderNode)

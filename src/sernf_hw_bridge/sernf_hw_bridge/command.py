@@ -61,7 +61,7 @@ class CommandValidator:
         self._joint_names = tuple(joint_names)
         self._config = config
         self._last_stamp_ns: dict[str, int] = {}
-        self._known_names: tuple[str, ...] = ()
+        self._known_names: tuple[str, ...] | None = None
         self._order = np.zeros(0, dtype=np.intp)
 
     def forget(self) -> None:

@@ -27,6 +27,7 @@ from sernf_hw_bridge.trajectories import Array, MotionState
 from sernf_hw_bridge.watchdog import Tier
 
 HOME_TOLERANCE_RAD = 1e-3
+HOME_TOLERANCE_RAD_S = 1e-2
 HOME_PATIENCE_S = 2.0
 """Beyond the planned duration of a way home; then the robot holds where it is."""
 PERIOD_MEMORY = 0.8
@@ -382,7 +383,8 @@ class ControlLoop:
 
     def _end_homing(self, step: FilterStep, now_s: float) -> None:
         there = np.abs(step.state.position_rad - self._home).max() < HOME_TOLERANCE_RAD
-        if there and self._interpolator.arrived:
+        at_rest = np.abs(step.state.velocity_rad_s).max() < HOME_TOLERANCE_RAD_S
+        if there and at_rest and self._interpolator.arrived:
             self.mode = Mode.HOLD
         elif now_s > self._home_deadline_s:
             self.mode = Mode.HOLD

@@ -14,7 +14,6 @@ The filter fails by braking: a target that is not finite or a planner without a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -68,7 +67,6 @@ class SafetyFilter:
         self._target_low = limits.position_min_rad + TARGET_MARGIN_RAD
         self._target_high = limits.position_max_rad - TARGET_MARGIN_RAD
         self._stoppable = _StoppableVelocity(limits, self._planner)
-        self._zeros = np.zeros(joints)
         self._retry_ticks = max(1, round(RETRY_PERIOD_S / period_s))
         self._state: MotionState | None = None
 
@@ -116,7 +114,7 @@ class SafetyFilter:
 
     def step(self, target_position_rad: Array, target_velocity_rad_s: Array) -> FilterStep:
         """One step towards a target that is to be met at `target_velocity_rad_s`; both (n,). Any numbers may come in."""
-        if not (math.isfinite(target_position_rad @ self._zeros) and math.isfinite(target_velocity_rad_s @ self._zeros)):
+        if not (np.isfinite(target_position_rad).all() and np.isfinite(target_velocity_rad_s).all()):
             return FilterStep(self.brake().state, ("not_finite",))
         target, clipped = self._clip_position(target_position_rad)
         wanted = self._planner.track(self.state, target, self._stoppable.clip(target, target_velocity_rad_s))

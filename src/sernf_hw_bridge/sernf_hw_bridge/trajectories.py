@@ -58,7 +58,6 @@ class BrakingPlan:
     def __init__(self, joints: int, jerk_rad_s3: Array) -> None:
         self._trajectory = ruckig.Trajectory(joints)
         self._jerk_rad_s3 = jerk_rad_s3
-        self._zeros = np.zeros(joints)
         self.elapsed_s = 0.0
         self.duration_s = 0.0
         self.stop_position_rad: Array = np.zeros(joints)
@@ -101,7 +100,7 @@ class BrakingPlan:
         if turn is not None:
             np.minimum(turn, self.extreme_positions_rad[0], out=self.extreme_positions_rad[0])
             np.maximum(turn, self.extreme_positions_rad[1], out=self.extreme_positions_rad[1])
-        return math.isfinite(self.stop_position_rad @ self._zeros)
+        return bool(np.isfinite(self.stop_position_rad).all())
 
 
 class Planner:

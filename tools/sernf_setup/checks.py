@@ -62,7 +62,9 @@ def check_machine(facts: MachineFacts, *, wheels: bool, fresh: bool) -> None:
     python = f"{facts.implementation} {facts.python[0]}.{facts.python[1]}"
     if facts.implementation != "CPython" or not (3, OLDEST_MINOR) <= facts.python <= (3, NEWEST_MINOR):
         raise SetupError(
-            f"CPython 3.{OLDEST_MINOR} to 3.{NEWEST_MINOR}", python, "install one of them, or name it: SERNF_PYTHON=python3.12 ./sernf ..."
+            f"CPython 3.{OLDEST_MINOR} to 3.{NEWEST_MINOR}",
+            python,
+            "install one of them, or name it: SERNF_PYTHON=python3.12 ./sernf ...",
         )
     if wheels and (facts.system != "Linux" or facts.architecture not in ("x86_64", "AMD64") or facts.bits != 64):
         raise SetupError(
@@ -75,14 +77,20 @@ def check_machine(facts: MachineFacts, *, wheels: bool, fresh: bool) -> None:
         raise SetupError("glibc 2.28 or newer", got, "use a newer distribution (Debian 10, Ubuntu 20.04 or later), or docker/")
     version = f"{facts.python[0]}.{facts.python[1]}"
     if not facts.has_venv:
-        raise SetupError("the Python modules venv and ensurepip", f"{python} without them", f"sudo apt install python{version}-venv")
+        raise SetupError(
+            "the Python modules venv and ensurepip", f"{python} without them", f"sudo apt install python{version}-venv"
+        )
     if not facts.has_headers:
         raise SetupError(
-            "the header files of Python (Python.h), to build the messages", f"{python} without them", f"sudo apt install python{version}-dev"
+            "the header files of Python (Python.h), to build the messages",
+            f"{python} without them",
+            f"sudo apt install python{version}-dev",
         )
     if facts.compiler is None or facts.make is None:
         lacks = " and ".join(name for name, found in (("C++ compiler", facts.compiler), ("make", facts.make)) if found is None)
-        raise SetupError("a C++ compiler and make, to build the messages", f"no {lacks} on PATH", "sudo apt install build-essential")
+        raise SetupError(
+            "a C++ compiler and make, to build the messages", f"no {lacks} on PATH", "sudo apt install build-essential"
+        )
     if fresh and facts.free_gb < NEEDED_GB:
         raise SetupError(
             f"{NEEDED_GB:.0f} GB free where the clone lies", f"{facts.free_gb:.1f} GB", "free some, or clone onto a larger disk"

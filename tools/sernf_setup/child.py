@@ -16,8 +16,9 @@ from sernf_setup.errors import SetupError
 _LONGEST_S = 3600.0
 _NO_DISK = re.compile(r"No space left on device|Errno 28|Disk quota exceeded")
 _NO_NETWORK = re.compile(
-    r"name resolution|NameResolutionError|NewConnectionError|ConnectTimeout|ReadTimeout|Network is unreachable|Connection refused|"
-    r"Max retries exceeded|ProxyError|Connection reset|SSLError|IncompleteRead|ConnectionError|Connection broken|HTTP error 5\d\d"
+    r"name resolution|NameResolutionError|NewConnectionError|ConnectTimeout|ReadTimeout|Network is unreachable|"
+    r"Connection refused|Max retries exceeded|ProxyError|Connection reset|SSLError|IncompleteRead|ConnectionError|"
+    r"Connection broken|HTTP error 5[0-9]{2}"
 )
 _NO_WHEEL = re.compile(r"No matching distribution found for ([^\s(]+)")
 
@@ -78,7 +79,9 @@ def _end(process: subprocess.Popen[str]) -> None:
 def explain(name: str, output: str, log: Path) -> SetupError:
     """The error that a failed tool's output stands for."""
     if _NO_DISK.search(output):
-        return SetupError(f"room on the disk for step {name}", "no space left on the device", f"free some GB under {log.parents[2]}, run again")
+        return SetupError(
+            f"room on the disk for step {name}", "no space left on the device", f"free some GB under {log.parents[2]}, run again"
+        )
     if _NO_NETWORK.search(output):
         return SetupError(
             f"a network connection to the package index in step {name}",
@@ -88,7 +91,9 @@ def explain(name: str, output: str, log: Path) -> SetupError:
     missing = _NO_WHEEL.search(output)
     if missing is not None:
         return SetupError(
-            f"{missing[1]} on the package index", "no such version for this Python and machine", "check PIP_INDEX_URL and requirements.txt"
+            f"{missing[1]} on the package index",
+            "no such version for this Python and machine",
+            "check PIP_INDEX_URL and requirements.txt",
         )
     tail = " | ".join(line.strip() for line in output.strip().splitlines()[-3:]) or "no output"
     return SetupError(f"step {name} to succeed", tail[-600:], f"read {os.path.relpath(log, log.parents[2])}, mend, and run again")

@@ -15,9 +15,11 @@ from sernf_setup.child import Child
 from sernf_setup.layout import Layout
 from sernf_setup.stamps import write_atomically
 
-LISTS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "PKG_CONFIG_PATH")
+LISTS = (
+    "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "PKG_CONFIG_PATH",
+)  # fmt: skip
 _GRAPHICS = (("egl", "libEGL.so.1"), ("osmesa", "libOSMesa.so.8"))
-_LEAVE_OUT = frozenset({"PWD", "OLDPWD", "SHLVL", "_", "COLCON_PYTHON_EXECUTABLE", "COLCON_CURRENT_PREFIX", "COLCON_TRACE", "LC_CTYPE"})
+_LEAVE_OUT = frozenset({"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,10 @@ class Environment:
         """For `source <(./sernf env)` in bash or zsh."""
         lines = [f"export {name}={shlex.quote(value)}" for name, value in self.fixed.items()]
         lines += [f'export {name}="${{{name}:-{value}}}"' for name, value in self.default.items()]
-        lines += [f'export {name}={shlex.quote(os.pathsep.join(entries))}"${{{name}:+:${name}}}"' for name, entries in self.front.items()]
+        lines += [
+            f'export {name}={shlex.quote(os.pathsep.join(entries))}"${{{name}:+:${name}}}"'
+            for name, entries in self.front.items()
+        ]
         return "\n".join(lines)
 
     def save(self, path: Path) -> None:
@@ -105,18 +110,18 @@ def capture(layout: Layout, base: Mapping[str, str], child: Child, key: str) -> 
     output = inside.run("environment", [bash, "-c", script, "bash", str(layout.root)], cwd=layout.root)
     pairs = dict(pair.split("=", 1) for pair in output.split("\0") if "=" in pair)
     system = set(start["PATH"].split(os.pathsep))
-    front = {
-        name: list(dict.fromkeys(entry for entry in pairs[name].split(os.pathsep) if entry and not (name == "PATH" and entry in system)))
-        for name in LISTS
-        if pairs.get(name)
-    }
-    fixed = {name: value for name, value in pairs.items() if name not in LISTS and name not in _LEAVE_OUT and name not in start}
+    front = {name: list(dict.fromkeys(filter(None, pairs[name].split(os.pathsep)))) for name in LISTS if pairs.get(name)}
+    front["PATH"] = [entry for entry in front["PATH"] if entry not in system]
+    fixed = {name: value for name, value in pairs.items() if name not in (*LISTS, *_LEAVE_OUT, *start)}
     default = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **graphics()}
     return Environment(key=key, front=front, fixed=fixed, default=default)
 
 
 def graphics() -> dict[str, str]:
-    """How MuJoCo renders without a display: the first library that is here; none at all is said, or importing mujoco would fail."""
+    """How MuJoCo renders without a display: the first library that is here.
+
+    Where there is none this is said to MuJoCo, or importing it would fail.
+    """
     for name, library in _GRAPHICS:
         try:
             ctypes.CDLL(library)

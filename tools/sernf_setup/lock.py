@@ -1,7 +1,7 @@
 """One set-up at a time per clone.
 
-Child processes inherit the lock: when the set-up is killed, the lock stays until the last of its children has ended, so that a new
-run never works beside an orphan. The kernel frees it, so there is no stale lock to remove.
+Child processes inherit the lock: when the set-up is killed, the lock stays until the last of its children has ended, so that a
+new run never works beside an orphan. The kernel frees it, so there is no stale lock to remove.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def _acquire(descriptor: int, path: Path, say: Callable[[str], None], timeout_s:
                 told = True
         if time.monotonic() > deadline:
             raise SetupError(
-                f"the other set-up to end within {timeout_s:.0f} s", f"process {holder} still holds {path}", f"see what it does: ps {holder}"
+                f"the other set-up to end within {timeout_s:.0f} s",
+                f"process {holder} still holds {path}",
+                f"see what it does: ps {holder}",
             )
         time.sleep(0.2)

@@ -128,7 +128,9 @@ class Packages:
             if "ensurepip" not in str(error):
                 raise
             version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            raise SetupError("the Python module ensurepip", f"{sys.executable} without it", f"sudo apt install python{version}-venv") from error
+            raise SetupError(
+                "the Python module ensurepip", f"{sys.executable} without it", f"sudo apt install python{version}-venv"
+            ) from error
         write_atomically(self._venv_stamp, self.context())
         self.layout.unfinished.unlink()
 
@@ -162,14 +164,21 @@ class Packages:
             if progress is not None:
                 progress.detail(f"({len(pins) - len(needed) + start} of {len(pins)})")
             chunk = [str(pin) for pin in needed[start : start + _CHUNK]]
-            command = self._pip("wheel", "--no-deps", "--prefer-binary", "--wheel-dir", str(self.layout.wheels), *arguments, *chunk)
+            command = self._pip(
+                "wheel", "--no-deps", "--prefer-binary", "--wheel-dir", str(self.layout.wheels), *arguments, *chunk
+            )
             child.run("download", command, cwd=self.layout.root)
 
     def _install(self, pins: Sequence[Pin], child: Child) -> None:
         wheels = [pin_file.wheel_of(pin, self.layout.wheels) for pin in pins]
         write_atomically(self.layout.unfinished, "packages")
         command = self._pip(
-            "install", "--no-index", "--no-deps", "--force-reinstall", "--no-compile", *(str(wheel) for wheel in wheels if wheel is not None)
+            "install",
+            "--no-index",
+            "--no-deps",
+            "--force-reinstall",
+            "--no-compile",
+            *(str(wheel) for wheel in wheels if wheel is not None),
         )
         child.run("install", command, cwd=self.layout.root)
 

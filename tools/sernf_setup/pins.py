@@ -54,7 +54,9 @@ def read_pins(path: Path, python_minor: int) -> dict[str, list[Pin]]:
     names = [pin.name for pins in sections.values() for pin in pins]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SetupError(f"each package once in {path.name} for Python 3.{python_minor}", ", ".join(twice), "remove one of its lines")
+        raise SetupError(
+            f"each package once in {path.name} for Python 3.{python_minor}", ", ".join(twice), "remove one of its lines"
+        )
     return sections
 
 

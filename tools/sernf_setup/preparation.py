@@ -72,7 +72,9 @@ def prepare(root: Path, user: Mapping[str, str], progress: Progress) -> Environm
     except OSError as error:
         free_gb = shutil.disk_usage(root).free / 1e9
         raise SetupError(
-            f"to write under {root}", f"{error} ({free_gb:.1f} GB free)", "give room and the right to write, run again: it goes on from here"
+            f"to write under {root}",
+            f"{error} ({free_gb:.1f} GB free)",
+            "give room and the right to write, run again: it goes on from here",
         ) from error
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -90,7 +92,9 @@ def _steps(layout: Layout, user: Mapping[str, str]) -> Steps:
             f"source {was_ros.splitlines()[0]}/setup.bash; or start over with ROS 2 from PyPI: ./sernf clean",
         )
     packages = Packages(
-        layout=layout, ros_prefixes=() if ros is None else _system_prefixes(ros, layout), torch_index=user.get(torch_build.INDEX_VARIABLE)
+        layout=layout,
+        ros_prefixes=() if ros is None else _system_prefixes(ros, layout),
+        torch_index=user.get(torch_build.INDEX_VARIABLE),
     )
     return Steps(packages=packages, ros=ros)
 
@@ -137,4 +141,6 @@ def clean(layout: Layout) -> None:
     for folder in (layout.venv, *(layout.root / name for name in ("build", "install", "log")), layout.state):
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
-            raise SetupError(f"to remove {os.path.relpath(folder, layout.root)}", "something of it is left", "look who holds or owns it")
+            raise SetupError(
+                f"to remove {os.path.relpath(folder, layout.root)}", "something of it is left", "look who holds or owns it"
+            )

@@ -45,8 +45,10 @@ def find(python: str, root: Path, environment: Mapping[str, str]) -> RosMachine 
         raise SetupError(
             f"{python} to import rclpy of the sourced ROS 2 {distribution}",
             answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "it fails without a word",
-            "name the Python that ROS 2 was built for (SERNF_PYTHON=/usr/bin/python3), or use a shell in which ROS 2 is not sourced",
+            "name the Python of this ROS 2 (SERNF_PYTHON=/usr/bin/python3), or use a shell in which ROS 2 is not sourced",
         )
     if distribution not in _SUPPORTED:
-        raise SetupError(f"ROS 2 {' or '.join(_SUPPORTED)}", f"ROS_DISTRO={distribution}", "source one of these, or none, and run again")
+        raise SetupError(
+            f"ROS 2 {' or '.join(_SUPPORTED)}", f"ROS_DISTRO={distribution}", "source one of these, or none, and run again"
+        )
     return RosMachine(distribution=distribution, prefixes=foreign)

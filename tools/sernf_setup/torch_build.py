@@ -16,6 +16,7 @@ from sernf_setup.pins import Pin, normalise
 INDEX_VARIABLE = "SERNF_TORCH_INDEX"
 NO_TORCH = "none"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+_DEFAULT_SOURCES: tuple[tuple[str, ...], ...] = ((), ("--index-url", CPU_INDEX))
 _CUDA_PACKAGE = re.compile(r"(nvidia|cuda|triton|pytorch-triton)(-|$)")
 
 Report = Callable[[Sequence[str]], Mapping[str, Any]]
@@ -38,14 +39,13 @@ def choose(torch: Pin, others: Sequence[Pin], index: str | None, report: Report)
     if index == NO_TORCH:
         return TorchBuild(pins=(), arguments=())
     if index:
-        arguments = ("--index-url", index)
+        named = ("--index-url", index)
         known = {pin.name for pin in others} | {torch.name}
-        packages = [package["metadata"] for package in report(arguments)["install"]]
+        packages = [package["metadata"] for package in report(named)["install"]]
         found = [Pin(name=normalise(meta["name"]), version=meta["version"]) for meta in packages]
-        return TorchBuild(pins=(torch, *(pin for pin in found if pin.name not in known)), arguments=arguments)
+        return TorchBuild(pins=(torch, *(pin for pin in found if pin.name not in known)), arguments=named)
     seen = []
-    own: tuple[str, ...] = ()
-    for arguments in (own, ("--index-url", CPU_INDEX)):
+    for arguments in _DEFAULT_SOURCES:
         try:
             packages = [package["metadata"] for package in report((*arguments, "--no-deps"))["install"]]
         except SetupError as error:
@@ -73,7 +73,8 @@ def cuda_reason(packages: Sequence[Mapping[str, Any]]) -> str | None:
             local = version.partition("+")[2]
             if local == "cpu":
                 continue
-            needs = [_requirement_name(requirement) for requirement in package.get("requires_dist", ()) if "extra ==" not in requirement]
+            requirements = [text for text in package.get("requires_dist", ()) if "extra ==" not in text]
+            needs = [_requirement_name(requirement) for requirement in requirements]
             cuda = next((need for need in needs if _CUDA_PACKAGE.match(need)), None)
             if local.startswith(("cu", "rocm", "xpu")) or cuda is not None:
                 return f"torch {version}, a build for GPUs" + (f" that needs {cuda}" if cuda else "")

@@ -113,8 +113,7 @@ class Workspace:
 
     def _digest(self, folder: Path) -> str:
         digests = [self.context, str(self.wheels)]
-        for path in _inputs(folder):
-            digests.append(f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}")
+        digests += [f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in _inputs(folder)]
         if folder.name == "sernf":
             for shared in _SHARED_FOLDERS:
                 digests.extend(str(path.relative_to(self.layout.root)) for path in _files(self.layout.root / shared))

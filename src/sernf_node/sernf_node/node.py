@@ -20,7 +20,6 @@ from typing import Any, Generic, TypeVar
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import Executor
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -159,15 +158,10 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
         return self.trigger_activate() is TransitionCallbackReturn.SUCCESS
 
 
-def run_node(
-    create: Callable[[], SernfNode[Any]],
-    *,
-    args: list[str] | None = None,
-    create_executor: Callable[[], Executor] = EventsExecutor,
-) -> None:
+def run_node(create: Callable[[], SernfNode[Any]], *, args: list[str] | None = None) -> None:
     """Run one node until SIGINT or SIGTERM; then `stop` and `teardown` run while ROS still works.
 
-    EventsExecutor, the fastest, cannot serve raw subscriptions with message info. A lifecycle shutdown ends the process too. Exits with status 1 when the node could not start or a callback raised. A second
+    A lifecycle shutdown ends the process too. Exits with status 1 when the node could not start or a callback raised. A second
     signal ends the process at once.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -177,7 +171,7 @@ def run_node(
         node = create()
         with _stop_signals(node.request_stop):
             if node.autostart():
-                spin_until(node, node.stop_requested, create_executor)
+                spin_until(node, node.stop_requested)
                 failed = False
             if not node.is_shut_down and node.trigger_shutdown() is not TransitionCallbackReturn.SUCCESS:
                 failed = True
@@ -194,9 +188,9 @@ def run_node(
         sys.exit(1)
 
 
-def spin_until(node: Node, done: Future[Any], create_executor: Callable[[], Executor] = EventsExecutor) -> None:
+def spin_until(node: Node, done: Future[Any]) -> None:
     """Run the callbacks of `node` in this thread until `done` has a result; what a callback raises comes out here."""
-    executor = create_executor()
+    executor = EventsExecutor()
     executor.add_node(node)
     while not done.done():
         # Never without a timeout: on some C++ libraries EventsExecutor's endless wait becomes a busy loop that cannot be stopped.

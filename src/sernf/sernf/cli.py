@@ -126,9 +126,8 @@ def bag(
         )
     report = bag_report.report(directory)
     bag_report.print_report(report, console)
-    if plot and report.episodes:
-        png = directory / "joint_traces.png"
-        bag_report.plot_joint_traces(directory, png)
+    png = directory / "joint_traces.png"
+    if plot and report.episodes and bag_report.plot_joint_traces(directory, png):
         console.print(f"joint traces: {png}")
     if json:
         typer.echo(bag_report.as_json(report))

@@ -79,6 +79,11 @@ class Listener:
     def bridge(self) -> BridgeState:
         return self.latest[BridgeState]
 
+    @property
+    def diagnosed(self) -> bytes | None:
+        """Level of the bridge's last diagnosis."""
+        return self.latest[DiagnosticArray].status[0].level if DiagnosticArray in self.latest else None
+
     def until(self, condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not condition():
@@ -184,7 +189,7 @@ def test_injected_faults_latch_and_are_explained(listener: Listener) -> None:
         answer = listener.call(Trigger, "hw_bridge/clear_fault")
         assert not answer.success
         assert "hand" in answer.message
-        listener.until(lambda: listener.latest[DiagnosticArray].status[0].level == b"\x02")
+        listener.until(lambda: listener.diagnosed == b"\x02")
         values = {value.key: value.value for value in listener.latest[DiagnosticArray].status[0].values}
         assert values["fault"] == "hand_frozen"
         assert values["scheduling"]

@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sernf_setup.child import Child
@@ -106,8 +106,7 @@ def capture(layout: Layout, base: Mapping[str, str], child: Child, key: str) -> 
     start = {"PATH": os.defpath, "HOME": str(layout.root)}
     bare = {**start, **base, "PATH": os.pathsep.join([base["PATH"], start["PATH"]])}
     script = 'source "$1/install/local_setup.bash" >/dev/null; env -0'
-    inside = Child(logs=child.logs, environment=bare, lock=child.lock)
-    output = inside.run("environment", [bash, "-c", script, "bash", str(layout.root)], cwd=layout.root)
+    output = replace(child, environment=bare).run("environment", [bash, "-c", script, "bash", str(layout.root)], cwd=layout.root)
     pairs = dict(pair.split("=", 1) for pair in output.split("\0") if "=" in pair)
     system = set(start["PATH"].split(os.pathsep))
     front = {name: list(dict.fromkeys(filter(None, pairs[name].split(os.pathsep)))) for name in LISTS if pairs.get(name)}

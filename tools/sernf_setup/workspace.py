@@ -43,7 +43,11 @@ class Workspace:
 
     def outdated(self) -> dict[str, Path]:
         """The packages that must be built."""
-        return {name: folder for name, folder in self.packages().items() if not matches(self._stamp(name), self._digest(folder))}
+        return {
+            name: folder
+            for name, folder in self.packages().items()
+            if not (matches(self._stamp(name), self._digest(folder)) and (self.layout.root / "build" / name).is_dir())
+        }
 
     def is_done(self) -> bool:
         return matches(self._context_file, self.context) and not self.outdated() and not self._removed()

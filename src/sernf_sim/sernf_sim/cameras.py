@@ -1,29 +1,22 @@
 """Pictures of the world from its full state, by MuJoCo's off-screen renderer on the CPU or a GPU.
 
-Rendering belongs into a process of its own, never beside a control loop. Tries EGL first, then OSMesa, unless `MUJOCO_GL` says
-which; fails with `RenderError`, which says what to install. A frame's cost lies in the triangles, not in the pixels, and shadows
-cost many times as much: cameras use light meshes without shadows.
+Rendering belongs into a process of its own, never beside a control loop. A frame's cost lies in the triangles, not in the pixels,
+and shadows cost many times as much: cameras use light meshes without shadows. Fails with `RenderError`, which says what to do.
 """
 
 from __future__ import annotations
-
-import os
-from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from sernf_robot.model import COLLISION_GROUP, VISUAL_GROUP, Visual
+from sernf_sim.graphics import OffscreenPicture, RenderError
 from sernf_sim.tasks import make_task
-from sernf_sim.tasks.scenery import CAMERAS, OBJECT_GROUP
+from sernf_sim.tasks.scenery import CAMERAS, OBJECT_GROUP, OVERVIEW
 from sernf_sim.world import FullState, compile_world
 
-BACKENDS = ("egl", "osmesa")
-
-
-class RenderError(RuntimeError):
-    """No picture can be made; the message says why and what to install."""
+__all__ = ["RenderError", "WorldRenderer"]
 
 
 class WorldRenderer:
@@ -34,11 +27,8 @@ class WorldRenderer:
     ) -> None:
         self.task = task
         self._model = compile_world(make_task(task), visual=visual)
-        self._model.vis.global_.offwidth = max(width_px, 1)
-        self._model.vis.global_.offheight = max(height_px, 1)
         self._data = mujoco.MjData(self._model)
-        self._renderer = open_renderer(self._model, width_px, height_px)
-        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+        self._picture = OffscreenPicture(self._model, width_px, height_px, shadows=shadows)
         self._options = mujoco.MjvOption()
         self._options.geomgroup[:] = 0
         self._options.geomgroup[[OBJECT_GROUP, VISUAL_GROUP]] = 1
@@ -49,16 +39,15 @@ class WorldRenderer:
 
     def render(self, state: FullState, camera: str) -> NDArray[np.uint8]:
         """The picture (height, width, 3) of `camera` in `state`; raises RenderError for another task's state or camera."""
-        if camera not in CAMERAS:
-            raise RenderError(f"unknown camera '{camera}'; known cameras: {', '.join(CAMERAS)}")
+        if camera not in (*CAMERAS, OVERVIEW):
+            raise RenderError(f"unknown camera '{camera}'; known cameras: {', '.join((*CAMERAS, OVERVIEW))}")
         if state is not self._drawn:
             self._set(state)
-        self._renderer.update_scene(self._data, camera, self._options)
-        return np.array(self._renderer.render())
+        return self._picture.take(self._data, camera, self._options)
 
     def close(self) -> None:
         """Release the graphics context. Idempotent."""
-        self._renderer.close()
+        self._picture.close()
 
     def __enter__(self) -> WorldRenderer:
         return self
@@ -92,22 +81,3 @@ class WorldRenderer:
             ).name.startswith("hand_"):
                 self._model.geom_group[geom] = VISUAL_GROUP
                 self._model.geom_rgba[geom] = (0.16, 0.17, 0.19, 1.0)
-
-
-def open_renderer(model: mujoco.MjModel, width_px: int, height_px: int) -> Any:
-    """A MuJoCo renderer on the first graphics backend that works; raises RenderError that tells what was tried."""
-    chosen = os.environ.get("MUJOCO_GL", "").lower()
-    problems = []
-    for backend in (chosen,) if chosen else BACKENDS:
-        os.environ["MUJOCO_GL"] = backend
-        try:
-            return mujoco.Renderer(model, height_px, width_px)
-        except (ImportError, AttributeError, RuntimeError, OSError, mujoco.FatalError) as error:
-            problems.append(f"{backend}: {error}")
-        finally:
-            if not chosen:
-                del os.environ["MUJOCO_GL"]
-    raise RenderError(
-        f"no off-screen graphics ({'; '.join(problems)}); install EGL (Debian: libegl1 libegl-mesa0 libgl1-mesa-dri) or OSMesa "
-        "(libosmesa6), or start without cameras"
-    )

@@ -109,5 +109,5 @@ def duck_observation(
     rotation = quaternion_to_matrix(quaternion)
     bowl_xy = object_poses["bowl"][0][:2]
     parts = (joint_position_rad, position, rotation[:, :2].T.ravel(), bowl_xy, hand_position_m, hand_rotation[:, :2].T.ravel())
-    vector = np.concatenate(parts)
-    return np.clip(vector, -LARGEST_DISTANCE_M, LARGEST_DISTANCE_M).astype(np.float32)
+    vector: Array32 = np.clip(np.concatenate(parts), -LARGEST_DISTANCE_M, LARGEST_DISTANCE_M).astype(np.float32)
+    return vector

@@ -46,4 +46,5 @@ def load_physics(name_or_path: str | Path) -> Physics:
     """Read a set by name ("nominal", "twin") or from a YAML file; raises sernf_robot.config.ConfigError."""
     text = str(name_or_path)
     path = Path(text) if text.endswith((".yaml", ".yml")) else config_path(f"physics/{text}.yaml")
-    return load_config(Physics, path)
+    physics: Physics = load_config(Physics, path)
+    return physics

@@ -72,5 +72,5 @@ def test_refuses_states_that_it_cannot_draw(
 
 
 def test_refuses_unknown_cameras(renderer: WorldRenderer, state: FullState) -> None:
-    with pytest.raises(RenderError, match="known cameras: front, wrist"):
+    with pytest.raises(RenderError, match="known cameras: front, wrist, overview"):
         renderer.render(state, "back")

@@ -12,6 +12,7 @@ import numpy as np
 import orca_core
 import pytest
 import yaml
+from backend_contract import CONTRACT
 from fake_dynamixel_bus import GOAL_CURRENT, OPERATING_MODE, OVERLOAD, TORQUE_ENABLE, FakeDynamixelBus
 
 from sernf_hw_bridge.backends.orca import OrcaBackend, OrcaConfig
@@ -189,6 +190,15 @@ def test_a_missing_motor_is_named(bus: FakeDynamixelBus, tmp_path: Path) -> None
     bus.missing = {16}
     with pytest.raises(BackendError, match="index_pip"):
         OrcaBackend(settings("v1", hand_file=str(write_hand_files(tmp_path, bus.port)))).connect()
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_the_real_client_keeps_the_contract(bus: FakeDynamixelBus, tmp_path: Path, check: Callable[[OrcaBackend], None]) -> None:
+    backend = OrcaBackend(settings("v1", hand_file=str(write_hand_files(tmp_path, bus.port))))
+    try:
+        check(backend)
+    finally:
+        backend.disconnect()
 
 
 def test_connecting_moves_and_powers_nothing(bus: FakeDynamixelBus, hand: OrcaBackend) -> None:

@@ -157,8 +157,7 @@ class EpisodeSession:
         counter = self.counters[topic]
         # The wall clock may be set while we record; the episode's times must not jump with it.
         elapsed_ns = max(0, round(self.seconds * 1e9) - delay_ns)
-        log_time_ns = self._started_ns + elapsed_ns
-        counter.arrived(log_time_ns, publisher, number)
+        log_time_ns = counter.arrived(self._started_ns + elapsed_ns, publisher, number)
         room = self._config.queue_mb * 1e6 * (1.0 if self._topics[topic].rule.control else CONTROL_SHARE)
         with self._lock:
             fits = self._queued_bytes + len(data) <= room

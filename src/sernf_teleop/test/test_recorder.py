@@ -51,6 +51,11 @@ def test_an_episode_keeps_messages_label_and_circumstances(tmp_path: Path) -> No
     assert typestore_of(episode).deserialize_cdr(raw[0].data, raw[0].msgtype).name == ["a"]  # type: ignore[attr-defined]
 
 
+def test_messages_of_a_topic_keep_their_order_whatever_their_arrival_times_say() -> None:
+    counter = TopicCounter(expected_hz=None)
+    assert [counter.arrived(time_ns, b"a", None) for time_ns in (100, 98, 98, 200)] == [100, 101, 102, 200]
+
+
 def test_gaps_in_a_publishers_numbers_are_drops_and_long_gaps_are_late() -> None:
     counter = TopicCounter(expected_hz=100.0)
     for number, time_ms in ((5, 0), (6, 10), (9, 20), (10, 40)):

@@ -46,9 +46,10 @@ def _recolour(image: Array, source: PixelType, target: PixelType, refusal: str) 
     if code is None:
         raise CvBridgeError(f"{refusal}: expected mono, rgb or bgr (except from bayer also rgba, bgra) as the result")
     try:
-        return cv2.cvtColor(image, code)
+        converted: Array = cv2.cvtColor(image, code)
     except cv2.error as error:
         raise CvBridgeError(f"{refusal}: an image of shape {image.shape} and type {image.dtype} was refused: {error}") from error
+    return converted
 
 
 def _colour_code(source: str, target: str) -> int | None:

@@ -63,9 +63,10 @@ class CvBridge:
             raise CvBridgeError(f"cannot decode {size} bytes of format {cmprs_img_msg.format!r}: {error}") from error
         if image is None:
             raise CvBridgeError(f"cannot decode {size} bytes of format {cmprs_img_msg.format!r}: no image that OpenCV can read")
+        decoded: Array = image
         if desired_encoding == PASSTHROUGH:
-            return image
-        return cvtColor2(image, _decoded_encoding(image), desired_encoding)
+            return decoded
+        return cvtColor2(decoded, _decoded_encoding(decoded), desired_encoding)
 
     def cv2_to_compressed_imgmsg(self, cvim: Array, dst_format: str = "jpg") -> CompressedImage:
         """Compressed image of an array in OpenCV's order (mono, BGR, BGRA). ``dst_format``: file ending, such as jpg or png."""

@@ -45,7 +45,7 @@ class EpisodeRunnerNode(SernfNode[EpisodeRunnerConfig]):
             self._loop(self._runner)
         except Interrupted:
             pass
-        except Exception:
+        except Exception:  # noqa: BLE001  top of a thread
             self.get_logger().fatal(f"episodes end because of an error:\n{traceback.format_exc()}")
 
     def _loop(self, runner: EpisodeRunner) -> None:

@@ -40,7 +40,8 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
     """Subclasses override the four hooks; each may raise.
 
     `setup` creates publishers, subscriptions and pure objects from `self.config`; `start` begins work; `stop` ends it; `teardown`
-    destroys what `setup` made. When `setup`, `start` or `stop` raises, `teardown` follows at once: it must cope with half-made things.
+    destroys what `setup` made. When `setup`, `start` or `stop` raises, `teardown` follows at once: it must cope with half-made
+    things.
     """
 
     def __init__(self, name: str, config_class: type[ConfigT]) -> None:
@@ -139,7 +140,7 @@ class SernfNode(LifecycleNode, Generic[ConfigT]):
         # rclpy swallows what lifecycle callbacks raise: the traceback has to be logged here.
         try:
             hook()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  top of a callback
             self.get_logger().fatal(f"{hook.__name__} failed: {error}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
@@ -175,7 +176,7 @@ def run_node(create: Callable[[], SernfNode[Any]], *, args: list[str] | None = N
                 failed = False
             if not node.is_shut_down and node.trigger_shutdown() is not TransitionCallbackReturn.SUCCESS:
                 failed = True
-    except Exception:
+    except Exception:  # noqa: BLE001  top of the process
         logger = rclpy.logging.get_logger("sernf_node") if node is None else node.get_logger()
         logger.fatal(f"ends because of an error:\n{traceback.format_exc()}")
         if node is not None and not node.is_shut_down:

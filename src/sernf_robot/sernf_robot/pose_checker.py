@@ -75,8 +75,8 @@ class PoseChecker:
     """Callable on joints (24,) rad: name of each violation ("workspace", "table", "self_collision") to its depth in metres.
 
     Empty for an allowed pose. With `margin_m` everything is kept so much further away than the configuration asks. `reach_m`,
-    (chains, 24): how far the end of each finger, and what lies before it, moves at most per radian of each joint. Works on its own
-    copy of the robot's model; not for use from several threads at once.
+    (chains, 24): how far the end of each finger, and what lies before it, moves at most per radian of each joint. Works on its
+    own copy of the robot's model; not for use from several threads at once.
     """
 
     def __init__(self, config: PoseCheckConfig, *, margin_m: float = 0.0) -> None:
@@ -110,7 +110,7 @@ class PoseChecker:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
         violations: dict[str, float] = {}
-        if (self.reach_m @ np.abs(position - self._roomy_position)).max() > self._room_m:
+        if np.maximum.reduce(self.reach_m @ np.abs(position - self._roomy_position)) > self._room_m:
             violations = self._surroundings(position)
         if self._data.ncon:
             depth = self._self_clearance_m - float(self._data.contact.dist.min())

@@ -77,8 +77,9 @@ class SimCameraNode(SernfNode[CameraConfig]):
 
     def teardown(self) -> None:
         """Release graphics and topics."""
-        if getattr(self, "_renderer", None) is not None:
-            self._renderer.close()
+        renderer = getattr(self, "_renderer", None)
+        if renderer is not None:
+            renderer.close()
             self._renderer = None
         if hasattr(self, "_diagnostics"):
             self._diagnostics.destroy()

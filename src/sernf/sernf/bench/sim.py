@@ -55,7 +55,7 @@ def _control_steps(seconds: float) -> tuple[list[float], list[FullState]]:
         demonstrator.reset(env.published())
         ended = False
         while not (ended or demonstrator.done):
-            action = demonstrator.act(env.published())
+            action = demonstrator.act(env.published()).astype(np.float32)
             began = time.perf_counter()
             ended = env.step(action)[2]
             step_s.append(time.perf_counter() - began)

@@ -13,9 +13,9 @@ from sernf_hw_bridge.control_config import ControlConfig
 class BridgeConfig:
     """Paths that are not absolute count from the folder of the configuration file.
 
-    `arm`, `hand`: backend names. `task`, `physics`, `seed`: the simulated world, for backend sim. `arm_fault`, `hand_fault`: fault
-    injected into a mock (also while running, as ROS parameters). `timing_file`: where per-tick timings go at the end; empty for
-    nowhere. `priority`: of SCHED_FIFO; 0 does not ask for real-time scheduling.
+    `arm`, `hand`: backend names. `task`, `physics`, `seed`: the simulated world, for backend sim. `arm_fault`, `hand_fault`:
+    fault injected into a mock (also while running, as ROS parameters). `timing_file`: where per-tick timings go at the end;
+    empty for nowhere. `priority`: of SCHED_FIFO; 0 does not ask for real-time scheduling.
     """
 
     control: ControlConfig

@@ -44,7 +44,8 @@ class ControlConfig:
                 raise ValueError(f"home_position_rad.{joint}: expected a finite number, got {position}")
         if self.watchdog.warn_age_s <= self.command_period_s:
             raise ValueError(
-                f"watchdog.warn_age_s: expected more than the command period {self.command_period_s}, got {self.watchdog.warn_age_s}"
+                "watchdog.warn_age_s: expected more than the command period "
+                f"{self.command_period_s}, got {self.watchdog.warn_age_s}"
             )
 
     @property

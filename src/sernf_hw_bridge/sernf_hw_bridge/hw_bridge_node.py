@@ -10,6 +10,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,16 +123,11 @@ class HwBridgeNode(SernfNode[BridgeConfig]):
         ]
         diagnostics = Diagnostics(self, self._report, hardware_id=f"{self.config.arm}+{self.config.hand}")
         self.add_on_set_parameters_callback(self._on_parameters)
-        self._destroy.append(lambda: self.remove_on_set_parameters_callback(self._on_parameters))
+        self._destroy.append(partial(self.remove_on_set_parameters_callback, self._on_parameters))
         self._destroy.append(diagnostics.destroy)
-        self._destroy.extend([lambda service=service: self.destroy_service(service) for service in services])
-        self._destroy.append(lambda: self.destroy_subscription(commands))
-        self._destroy.extend(
-            [
-                lambda publisher=publisher: self.destroy_publisher(publisher)
-                for publisher in (self._joint_states, self._bridge_state)
-            ]
-        )
+        self._destroy.extend(partial(self.destroy_service, service) for service in services)
+        self._destroy.append(partial(self.destroy_subscription, commands))
+        self._destroy.extend(partial(self.destroy_publisher, publisher) for publisher in (self._joint_states, self._bridge_state))
 
     def start(self) -> None:
         """Begin to tick."""

@@ -25,7 +25,9 @@ class Interpolator:
         self._period_s = period_s
         self._speed_rad_s: Array = limits.velocity_rad_s * speed_fraction
         joints = len(limits.joint_names)
-        self._recent = np.zeros((max(1, round(smoothing_s / period_s)), joints))
+        rows = max(1, round(smoothing_s / period_s))
+        self._recent = np.zeros((rows, joints))
+        self._average = np.full(rows, 1.0 / rows)
         self._next_row = 0
         self._reference = np.zeros(joints)
         self._start = np.zeros(joints)
@@ -78,4 +80,4 @@ class Interpolator:
         velocity = (self._reference - self._recent[self._next_row]) / (rows * self._period_s)
         self._recent[self._next_row] = self._reference
         self._next_row = (self._next_row + 1) % rows
-        return self._recent.mean(axis=0), velocity
+        return self._average @ self._recent, velocity

@@ -16,8 +16,8 @@ from sernf_hw_bridge.trajectories import Array, BrakingPlan
 PoseCheck = Callable[[Array], Mapping[str, float]]
 """Violations of a pose (n,), rad: name, as it is reported in `clipped`, to depth in metres (> 0); empty for a good pose.
 
-A checker should keep `PATH_MARGIN_M` more distance than is needed. It may have an attribute `reach_m`, (chains, n): how far points of
-each kinematic chain move at most per radian of each joint; without it one chain and 1 m is assumed for all.
+A checker should keep `PATH_MARGIN_M` more distance than is needed. It may have an attribute `reach_m`, (chains, n): how far
+points of each kinematic chain move at most per radian of each joint; without it one chain and 1 m is assumed for all.
 """
 
 PATH_MARGIN_M = 0.002

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -49,8 +50,8 @@ class SimPublisher:
             message.header.frame_id = ROBOT_FRAME
         self._published_task = ("", False, False)
         publishers = [self._sim_state, self._task_state, *self._objects.values()]
-        self._destroy: list[Callable[[], object]] = [lambda: node.destroy_service(service)]
-        self._destroy += [lambda publisher=publisher: node.destroy_publisher(publisher) for publisher in publishers]
+        self._destroy: list[Callable[[], object]] = [partial(node.destroy_service, service)]
+        self._destroy += [partial(node.destroy_publisher, publisher) for publisher in publishers]
 
     def destroy(self) -> None:
         """Leave the graph."""

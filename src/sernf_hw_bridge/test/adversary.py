@@ -26,7 +26,7 @@ SMALL_ARM = ("a1", "a2")
 SMALL_HAND = ("h1", "h2")
 
 ATTACKS = (
-    "wander", "wander", "pursue", "jump", "far", "huge", "limit", "nan", "infinity", "reorder", "replay", "stale", "future", "burst",
+    "wander", "pursue", "jump", "far", "huge", "limit", "nan", "infinity", "reorder", "replay", "stale", "future", "burst",
     "wrong_name", "missing_name", "double_name", "too_short", "too_long", "empty", "other_source", "takeover", "release",
     "silence", "select", "home", "stop", "arm", "fault", "mended",
 )  # fmt: skip

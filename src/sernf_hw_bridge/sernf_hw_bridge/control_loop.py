@@ -19,12 +19,12 @@ from sernf_hw_bridge.backends.protocol import Backend
 from sernf_hw_bridge.command import HOME, NOBODY, TELEOP, Command, CommandValidator, Rejection
 from sernf_hw_bridge.control_config import ControlConfig
 from sernf_hw_bridge.interpolator import Interpolator
-from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.measurement import Fault, Part, TrackingCheck
 from sernf_hw_bridge.pose_guard import PoseCheck
 from sernf_hw_bridge.safety_filter import FilterStep, SafetyFilter
 from sernf_hw_bridge.trajectories import Array, MotionState
 from sernf_hw_bridge.watchdog import Tier
+from sernf_robot.limits import Limits
 
 HOME_TOLERANCE_RAD = 1e-3
 HOME_TOLERANCE_RAD_S = 1e-2

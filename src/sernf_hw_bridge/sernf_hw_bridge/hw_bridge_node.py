@@ -27,7 +27,6 @@ from sernf_hw_bridge.backends.registry import BackendOptions, PartName, create_b
 from sernf_hw_bridge.bridge_config import BridgeConfig, parse_fault
 from sernf_hw_bridge.bridge_messages import BridgeStateMessage, JointStateMessage, to_ns
 from sernf_hw_bridge.control_loop import ControlError, ControlLoop, Mode
-from sernf_hw_bridge.limits import load_limits
 from sernf_hw_bridge.measurement import Fault
 from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
 from sernf_hw_bridge.realtime import RealtimeReport, ask_for_realtime, freeze_garbage, thaw_garbage
@@ -37,6 +36,7 @@ from sernf_msgs.srv import SetSource
 from sernf_node import DiagnosticLevel, Diagnostics, SernfNode, run_node
 from sernf_robot.config import load_config
 from sernf_robot.joints import JOINTS
+from sernf_robot.limits import load_limits
 from sernf_robot.pose_checker import PoseCheckConfig, PoseChecker
 
 if TYPE_CHECKING:

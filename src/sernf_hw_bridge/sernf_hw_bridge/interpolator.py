@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.trajectories import Array
+from sernf_robot.limits import Limits
 
 PERIOD_STRETCH = 1.1
 SHORTEST_PERIOD_S = 0.01

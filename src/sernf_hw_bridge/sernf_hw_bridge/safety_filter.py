@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.pose_guard import PoseCheck, PoseGuard, no_pose_check
 from sernf_hw_bridge.trajectories import Array, BrakingPlan, MotionState, Planner
+from sernf_robot.limits import Limits
 
 Mask = NDArray[np.bool_]
 

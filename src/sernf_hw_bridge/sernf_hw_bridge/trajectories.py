@@ -13,7 +13,7 @@ import numpy as np
 import ruckig
 from numpy.typing import NDArray
 
-from sernf_hw_bridge.limits import Limits
+from sernf_robot.limits import Limits
 
 Array = NDArray[np.float64]
 

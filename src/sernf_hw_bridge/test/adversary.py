@@ -13,10 +13,10 @@ from sernf_hw_bridge.backends.mock import MockBackend, MockConfig, MockFault
 from sernf_hw_bridge.backends.protocol import Backend, JointReading
 from sernf_hw_bridge.control_config import ControlConfig
 from sernf_hw_bridge.control_loop import ControlError, ControlLoop
-from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.measurement import MeasurementConfig
 from sernf_hw_bridge.pose_guard import PATH_MARGIN_M, PoseCheck
 from sernf_hw_bridge.trajectories import Array
+from sernf_robot.limits import Limits
 
 PERIOD_S = 0.004
 EPOCH_NS = 1_700_000_000_000_000_000

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 from sernf_hw_bridge.backends.protocol import Backend, BackendError, JointReading
-from sernf_hw_bridge.limits import load_limits
 from sernf_hw_bridge.trajectories import Array
 from sernf_robot.config_files import config_path
+from sernf_robot.limits import load_limits
 
 WAIT_S = 20.0
 TICK_S = 0.004

@@ -11,13 +11,13 @@ from adversary import ATTACKS, SMALL_ARM, SMALL_HAND, Robot, attack, build_robot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sernf_hw_bridge.limits import load_limits
 from sernf_hw_bridge.pose_guard import PATH_MARGIN_M, PoseGuard
 from sernf_hw_bridge.safety_filter import FilterStep, SafetyFilter
 from sernf_hw_bridge.trajectories import Array, MotionState
 from sernf_robot.config import load_config
 from sernf_robot.config_files import config_path
 from sernf_robot.joints import ARM_JOINTS, HAND_JOINTS, JOINTS
+from sernf_robot.limits import load_limits
 from sernf_robot.pose_checker import PoseCheckConfig, PoseChecker
 
 SEQUENCES = st.lists(st.sampled_from(ATTACKS), min_size=1, max_size=14)

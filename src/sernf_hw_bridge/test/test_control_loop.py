@@ -8,9 +8,9 @@ from adversary import PERIOD_S, SMALL_ARM, SMALL_HAND, Robot, build_robot
 
 from sernf_hw_bridge.backends.mock import MockFault
 from sernf_hw_bridge.control_loop import ControlError, Mode
-from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.pose_guard import no_pose_check
 from sernf_hw_bridge.trajectories import Array
+from sernf_robot.limits import Limits
 
 NAMES = (*SMALL_ARM, *SMALL_HAND)
 HOME = np.array([0.2, -0.2, 0.1, 0.0])

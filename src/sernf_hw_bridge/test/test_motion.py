@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sernf_hw_bridge.interpolator import Interpolator
-from sernf_hw_bridge.limits import Limits
 from sernf_hw_bridge.pose_guard import PoseCheck, no_pose_check
 from sernf_hw_bridge.safety_filter import SafetyFilter
 from sernf_hw_bridge.trajectories import Array, BrakingPlan, MotionState, Planner
+from sernf_robot.limits import Limits
 
 PERIOD_S = 0.004
 LIMITS = Limits(

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sernf_hw_bridge.interpolator import Interpolator
-from sernf_hw_bridge.limits import load_limits
 from sernf_hw_bridge.safety_filter import SafetyFilter
 from sernf_robot.config import load_config
 from sernf_robot.config_files import config_path
 from sernf_robot.joints import ARM_JOINTS, JOINTS
+from sernf_robot.limits import load_limits
 from sernf_robot.pose_checker import PoseCheckConfig, PoseChecker
 from sernf_sim.world import SimWorld
 

@@ -23,11 +23,11 @@ from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from sernf_hw_bridge.limits import load_limits
 from sernf_msgs.msg import BridgeState, JointCommand, TaskState
 from sernf_node import DiagnosticLevel, Diagnostics, SernfNode, run_node
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
+from sernf_robot.limits import load_limits
 from sernf_teleop.button_calls import ButtonCalls
 from sernf_teleop.config import TeleopConfig
 from sernf_teleop.devices import DEVICES

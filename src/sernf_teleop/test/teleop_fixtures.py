@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sernf_hw_bridge.limits import load_limits
 from sernf_robot.config import load_config
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
+from sernf_robot.limits import load_limits
 from sernf_teleop.config import TeleopConfig
 from sernf_teleop.jog import JogConfig, Jogger
 from sernf_teleop.operator_device import HandPose, OperatorDevice, OperatorIntent, QuietDevice, RobotView

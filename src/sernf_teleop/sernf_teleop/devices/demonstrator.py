@@ -170,9 +170,7 @@ class ScriptedOperator(QuietDevice):
         return lambda message, now_s: self.receive_object(name, message, now_s)
 
 
-def create_scripted_operator(
-    config: DemonstratorConfig, task: str, kinematics: Kinematics, period_s: float
-) -> ScriptedOperator:
+def create_scripted_operator(config: DemonstratorConfig, task: str, kinematics: Kinematics, period_s: float) -> ScriptedOperator:
     """The demonstrator of `task`, polled every `period_s`.
 
     Raises DeviceError when the simulation is not installed, knows no such demonstrator, or acts at another rate.

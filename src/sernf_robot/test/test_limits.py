@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from sernf_hw_bridge.limits import load_limits
 from sernf_robot.config import ConfigError
 from sernf_robot.config_files import config_path
 from sernf_robot.joints import ARM_JOINTS, JOINTS
+from sernf_robot.limits import load_limits
 from sernf_robot.model import build_robot_spec, joint_limits
 
 # The manufacturer's limits of the FR3: greatest velocity, and v = offset + sqrt(slope * (end - q)) towards either end.

@@ -15,13 +15,15 @@ OBJECT_GROUP = 1
 TABLE_MIN_M = (-0.25, -0.65)
 TABLE_MAX_M = (1.0, 0.65)
 
+SHADOW_EXTENT_M = 2.0
+
 CAMERAS = ("front", "wrist")
 OVERVIEW = "overview"
 """A third camera, for people: the whole robot."""
 
 
 def add_table_lights_and_cameras(spec: mujoco.MjSpec) -> None:
-    """A table with its surface at height zero, soft light without shadows, and the cameras `front` and `wrist`."""
+    """A table with its surface at height zero, a lamp, and the cameras `front`, `wrist` and `overview`."""
     world = spec.worldbody
     world.add_geom(
         name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 0.05], group=4,
@@ -34,6 +36,8 @@ def add_table_lights_and_cameras(spec: mujoco.MjSpec) -> None:
     spec.visual.headlight.ambient = [0.42, 0.42, 0.42]
     spec.visual.headlight.diffuse = [0.30, 0.30, 0.30]
     spec.visual.headlight.specular = [0.1, 0.1, 0.1]
+    # Shadows are as fine as this is small; by default it would be the size of the floor.
+    spec.stat.extent = SHADOW_EXTENT_M
     spec.visual.quality.shadowsize = 4096
     spec.visual.quality.offsamples = 8
     light = world.add_light(name="lamp", pos=[1.2, -0.8, 2.0], dir=[-0.4, 0.45, -1.0])
@@ -43,8 +47,8 @@ def add_table_lights_and_cameras(spec: mujoco.MjSpec) -> None:
     _add_sky(spec)
     front = world.add_camera(name="front", fovy=38.0)
     front.pos, front.quat = look_at((1.27, -0.40, 0.64), (0.57, -0.04, 0.11), (0.0, 0.0, 1.0))
-    overview = world.add_camera(name=OVERVIEW, fovy=35.0)
-    overview.pos, overview.quat = look_at((1.30, -1.28, 0.70), (0.38, -0.03, 0.29), (0.0, 0.0, 1.0))
+    overview = world.add_camera(name=OVERVIEW, fovy=33.0)
+    overview.pos, overview.quat = look_at((1.30, -1.28, 0.70), (0.36, -0.045, 0.28), (0.0, 0.0, 1.0))
     frame = spec.body(ARM_PREFIX + "fr3_link7").add_frame(pos=FLANGE_OFFSET_M, quat=FLANGE_QUATERNION)
     wrist = spec.body(ARM_PREFIX + "fr3_link7").add_camera(name="wrist", fovy=80.0)
     wrist.set_frame(frame)

@@ -12,8 +12,10 @@ from gymnasium.utils.env_checker import check_env
 
 import sernf_sim  # noqa: F401 - registers the environments
 from sernf_robot.kinematics import Kinematics
+from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S
 from sernf_sim.demonstrators.duck import DuckDemonstrator, Variety
 from sernf_sim.env import OBSERVATION_PARTS, DuckEnv
+from sernf_sim.tasks.scenery import CAMERAS
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,26 @@ def test_success_ends_the_episode_with_reward_one(env: DuckEnv) -> None:
         _, reward, terminated, _, info = env.step(demonstrator.act(env.published()).astype(np.float32))
         total += reward
     assert (terminated, total, info["success"], info["stage"]) == (True, 1.0, True, "placed")
+
+
+def test_an_episode_may_last_as_long_as_the_task_allows(env: DuckEnv) -> None:
+    steps = gymnasium.spec("sernf/Duck-v0").max_episode_steps
+    assert steps is not None
+    assert steps * ACT_PERIOD_S == pytest.approx(env.world.task.time_limit_s)
+
+
+def test_pictures_are_made_only_when_asked_for(env: DuckEnv) -> None:
+    assert env.render() is None
+    pictures = {}
+    for camera in CAMERAS:
+        seeing = DuckEnv(render_mode="rgb_array", camera=camera)
+        seeing.reset(seed=0)
+        pictures[camera] = seeing.render()
+        seeing.close()
+        seeing.close()
+        assert pictures[camera].shape == (480, 640, 3)
+        assert pictures[camera].std() > 10.0
+    assert (pictures["front"] != pictures["wrist"]).mean() > 0.5
 
 
 def test_physics_can_be_chosen() -> None:

@@ -17,6 +17,7 @@ from sernf_robot.joints import HAND_JOINTS
 from sernf_robot.kinematics import FloatArray, Kinematics, NotReachableError
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
+from sernf_sim.tasks.duck import START_HAND_RAD
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +27,16 @@ GRASP_HEIGHT_M = 0.026
 RELEASE_HEIGHT_M = 0.055
 POSTURE_ARM_RAD = np.array([0.0, 0.2, 0.0, -2.4, 0.0, 3.6, 0.785])
 
-_ABDUCTION = {"right_index_abd": -0.367, "right_middle_abd": 0.126, "right_ring_abd": 0.344, "right_pinky_abd": 0.143}
 _FINGERS = ("index", "middle", "ring", "pinky")
+_CLOSED = START_HAND_RAD | {
+    "right_thumb_mcp": 0.429, "right_thumb_abd": -0.579, "right_thumb_pip": 0.243, "right_thumb_dip": 0.608,
+    **{f"right_{finger}_mcp": 1.339 for finger in _FINGERS},
+    **{f"right_{finger}_pip": 0.917 for finger in _FINGERS},
+}  # fmt: skip
 
-
-def _fingers(mcp: float, pip: float, thumb: tuple[float, float, float, float]) -> FloatArray:
-    joints = {"right_wrist": -0.054, **_ABDUCTION}
-    joints |= dict(zip(("right_thumb_mcp", "right_thumb_abd", "right_thumb_pip", "right_thumb_dip"), thumb, strict=True))
-    for finger in _FINGERS:
-        joints |= {f"right_{finger}_mcp": mcp, f"right_{finger}_pip": pip}
-    return np.array([joints[name] for name in HAND_JOINTS])
-
-
-OPEN_RAD = _fingers(0.118, 0.300, (-0.035, -0.544, -0.598, -0.279))
+OPEN_RAD = np.array([START_HAND_RAD[name] for name in HAND_JOINTS])
 """Hand joints (17,) rad around the duck; also the hand's start pose."""
-CLOSED_RAD = _fingers(1.339, 0.917, (0.429, -0.579, 0.243, 0.608))
+CLOSED_RAD = np.array([_CLOSED[name] for name in HAND_JOINTS])
 """Hand joints (17,) rad that hold the duck; closing further would eject it."""
 
 

@@ -9,5 +9,10 @@ setup(
         ("share/sernf_sim", ["package.xml"]),
     ],
     zip_safe=False,
-    entry_points={"console_scripts": ["sim_camera_node = sernf_sim.sim_camera_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "sim_camera_node = sernf_sim.sim_camera_node:main",
+            "sim_viewer_node = sernf_sim.sim_viewer_node:main",
+        ]
+    },
 )

@@ -6,7 +6,6 @@ as it does not get deeper, and once it has got shallower it may not get deeper a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -20,8 +19,10 @@ A checker should keep `PATH_MARGIN_M` more distance than is needed. It may have 
 points of each kinematic chain move at most per radian of each joint; without it one chain and 1 m is assumed for all.
 """
 
-PATH_MARGIN_M = 0.002
-"""Between two checked poses of a path, the robot comes at most about a quarter of this nearer to anything than at the two."""
+PATH_MARGIN_M = 0.003
+"""Between two checked poses of a path, the robot comes at most this much nearer to anything than at the two."""
+BEND_M = PATH_MARGIN_M / 2.0
+"""For each of the two reasons why the way between two poses is not straight."""
 DEPTH_ROUNDING_M = 1e-6
 
 
@@ -35,9 +36,7 @@ class PoseGuard:
 
     def __init__(self, pose_check: PoseCheck, joints: int) -> None:
         self._check = pose_check
-        # A point of a chain with reaches r and joint ways h leaves the straight line by at most (sum of sqrt(r) h)^2 / 8.
-        self._weights: Array = np.sqrt(getattr(pose_check, "reach_m", np.ones((1, joints))))
-        self._resolution = math.sqrt(8.0 * PATH_MARGIN_M / 4.0)
+        self._reach_m: Array = np.asarray(getattr(pose_check, "reach_m", np.ones((1, joints))))
         self._tolerated_m: dict[str, float] = {}
         self._depths_m: dict[str, float] = {}
 
@@ -48,7 +47,7 @@ class PoseGuard:
     def objections(self, position_rad: Array, plan: BrakingPlan) -> tuple[str, ...]:
         """What is violated, beyond what is tolerated, at `position_rad` or on the `plan` that begins there; empty if nothing."""
         self._depths_m = {}
-        for pose in (*plan.poses_until_stop(self._weights, self._resolution), position_rad):
+        for pose in (*plan.poses_until_stop(self._reach_m, BEND_M), position_rad):
             objections = self._objections_at(pose)
             if objections:
                 return objections

@@ -17,6 +17,8 @@ from sernf_robot.limits import Limits
 
 Array = NDArray[np.float64]
 
+STANDING_RAD = 1e-5
+"""A joint whose way is shorter counts as standing."""
 PLANNING_FRACTION = 0.999
 """Trajectories use this fraction of each limit, so that rounding never reaches the limit itself."""
 _SOLVED = (ruckig.Result.Working, ruckig.Result.Finished)
@@ -55,8 +57,9 @@ class MotionState:
 class BrakingPlan:
     """The way to a standstill that starts at one motion state, and how far along it the robot is (`elapsed_s`)."""
 
-    def __init__(self, joints: int, jerk_rad_s3: Array) -> None:
+    def __init__(self, joints: int, acceleration_rad_s2: Array, jerk_rad_s3: Array) -> None:
         self._trajectory = ruckig.Trajectory(joints)
+        self._acceleration_rad_s2 = acceleration_rad_s2
         self._jerk_rad_s3 = jerk_rad_s3
         self.elapsed_s = 0.0
         self.duration_s = 0.0
@@ -70,15 +73,19 @@ class BrakingPlan:
             return MotionState.at_rest(self.stop_position_rad)
         return MotionState(np.array(self._trajectory.at_time(time_s)))
 
-    def poses_until_stop(self, weights: Array, resolution: float) -> list[Array]:
-        """The stop and as many poses before it as keep two successive ones nearer than `resolution`; empty at rest.
+    def poses_until_stop(self, reach_m: Array, bend_m: float) -> list[Array]:
+        """The stop and as many poses before it as keep the way between two of them near the straight line; empty at rest.
 
-        Distance: the greatest of `weights` (m, n) times the ways (n,) of the joints.
+        `reach_m`, (m, n): how far each of m points moves at most per radian of each joint. A point leaves its line between two
+        poses for two reasons, each kept below `bend_m`: joints turn it on an arc, by at most (sum of sqrt(reach) * way)^2 / 8, and
+        joints come to rest at different times, by at most the sum of reach * acceleration * time^2 / 8.
         """
         if self.duration_s == 0.0:
             return []
         way = self.extreme_positions_rad[1] - self.extreme_positions_rad[0]
-        count = 1 + int(np.maximum.reduce(weights @ way) / resolution)
+        arcs = np.maximum.reduce(np.sqrt(reach_m) @ way) / math.sqrt(8.0 * bend_m)
+        bends_m_s2 = np.maximum.reduce(reach_m @ np.where(way > STANDING_RAD, self._acceleration_rad_s2, 0.0))
+        count = 1 + int(max(arcs, self.duration_s * math.sqrt(bends_m_s2 / (8.0 * bend_m))))
         # While braking evenly, the share s of the way is done after 1 - sqrt(1 - s) of the time.
         times_s = [self.duration_s * (1.0 - math.sqrt(1.0 - number / count)) for number in range(1, count)]
         return [self.stop_position_rad, *(np.array(self._trajectory.at_time(time_s)[0]) for time_s in times_s)]

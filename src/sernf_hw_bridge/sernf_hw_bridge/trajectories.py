@@ -77,8 +77,8 @@ class BrakingPlan:
         """The stop and as many poses before it as keep the way between two of them near the straight line; empty at rest.
 
         `reach_m`, (m, n): how far each of m points moves at most per radian of each joint. A point leaves its line between two
-        poses for two reasons, each kept below `bend_m`: joints turn it on an arc, by at most (sum of sqrt(reach) * way)^2 / 8, and
-        joints come to rest at different times, by at most the sum of reach * acceleration * time^2 / 8.
+        poses for two reasons, each kept below `bend_m`: joints turn it on an arc, by at most (sum of sqrt(reach) * way)^2 / 8,
+        and joints come to rest at different times, by at most the sum of reach * acceleration * time^2 / 8.
         """
         if self.duration_s == 0.0:
             return []

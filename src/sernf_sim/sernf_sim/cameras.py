@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sernf_robot.model import COLLISION_GROUP, VISUAL_GROUP, Visual
 from sernf_sim.graphics import OffscreenPicture, RenderError
+from sernf_sim.shown_state import put_state
 from sernf_sim.tasks import make_task
 from sernf_sim.tasks.scenery import CAMERAS, OBJECT_GROUP, OVERVIEW
 from sernf_sim.world import FullState, compile_world
@@ -56,21 +57,10 @@ class WorldRenderer:
         self.close()
 
     def _set(self, state: FullState) -> None:
-        data = self._data
-        expected, got = (self.task, data.qpos.size, 7 * self._model.nmocap), (state.task, state.qpos.size, state.mocap.size)
-        if expected != got:
-            raise RenderError(
-                f"expected a state of task '{expected[0]}' with {expected[1]} positions and {expected[2]} mocap numbers, "
-                f"got task '{got[0]}' with {got[1]} and {got[2]}; camera and simulation must come from the same version"
-            )
-        if not (np.isfinite(state.qpos).all() and np.isfinite(state.mocap).all()):
-            raise RenderError("expected a finite state, got NaN or infinity; the simulation has diverged, reset it")
-        data.qpos[:] = state.qpos
-        mocap = state.mocap.reshape(-1, 7)
-        data.mocap_pos[:], data.mocap_quat[:] = mocap[:, :3], mocap[:, 3:]
-        mujoco.mj_kinematics(self._model, data)
-        mujoco.mj_comPos(self._model, data)
-        mujoco.mj_camlight(self._model, data)
+        try:
+            put_state(self._model, self._data, self.task, state)
+        except ValueError as error:
+            raise RenderError(str(error)) from error
         self._drawn = state
 
     def _show_hand_shapes(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sernf_hw_bridge.interpolator import Interpolator
+from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
 from sernf_hw_bridge.safety_filter import SafetyFilter
 from sernf_robot.config import load_config
 from sernf_robot.config_files import config_path
@@ -45,7 +46,7 @@ class FilteredRobot:
         self._world = world
         self._period_s = 1.0 / self.config.control_rate_hz
         self.limits = load_limits(config_path("limits.yaml"), JOINTS)
-        pose_check = PoseChecker(load_config(PoseCheckConfig, config_path("workspace.yaml")))
+        pose_check = PoseChecker(load_config(PoseCheckConfig, config_path("workspace.yaml")), margin_m=PATH_MARGIN_M)
         arm = len(ARM_JOINTS)
         self._filter = SafetyFilter(self.limits, self._period_s, pose_check, (range(arm), range(arm, len(JOINTS))))
         self._interpolator = Interpolator(

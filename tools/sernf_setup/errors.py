@@ -7,4 +7,5 @@ class SetupError(Exception):
     """Ends the set-up with its message and no traceback."""
 
     def __init__(self, expected: str, got: str, remedy: str) -> None:
+        self.expected, self.got, self.remedy = expected, got, remedy
         super().__init__(f"expected {expected}\n  got      {got}\n  remedy   {remedy}")

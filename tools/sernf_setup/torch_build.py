@@ -49,7 +49,7 @@ def choose(torch: Pin, others: Sequence[Pin], index: str | None, report: Report)
         try:
             packages = [package["metadata"] for package in report((*arguments, "--no-deps"))["install"]]
         except SetupError as error:
-            seen.append(f"{' '.join(arguments) or 'own index of pip'}: {' '.join(str(error).split())}")
+            seen.append(f"{' '.join(arguments) or 'own index of pip'}: expected {error.expected}, got {error.got[:120]}")
             continue
         cuda = cuda_reason(packages)
         if cuda is None:

@@ -34,9 +34,14 @@ def no_pose_check(_position_rad: Array) -> Mapping[str, float]:
 class PoseGuard:
     """Asks `pose_check` about the next pose, the stop and, if that is far, poses on the way; remembers what is tolerated."""
 
-    def __init__(self, pose_check: PoseCheck, joints: int) -> None:
+    def __init__(self, pose_check: PoseCheck, braking_rad_s2: Array) -> None:
+        """`braking_rad_s2`: (n,), how hard the joints brake."""
         self._check = pose_check
-        self._reach_m: Array = np.asarray(getattr(pose_check, "reach_m", np.ones((1, joints))))
+        reach_m: Array = np.asarray(getattr(pose_check, "reach_m", np.ones((1, braking_rad_s2.size))))
+        # On an arc a point leaves its line by at most (sum of sqrt(reach) * way)^2 / 8 ...
+        self._arcs_per_rad: Array = np.sqrt(reach_m / (8.0 * BEND_M))
+        # ... and because joints come to rest at different times, by at most the sum of reach * braking * time^2 / 8.
+        self._bends_per_s2: Array = reach_m * braking_rad_s2 / (8.0 * BEND_M)
         self._tolerated_m: dict[str, float] = {}
         self._depths_m: dict[str, float] = {}
 
@@ -47,7 +52,7 @@ class PoseGuard:
     def objections(self, position_rad: Array, plan: BrakingPlan) -> tuple[str, ...]:
         """What is violated, beyond what is tolerated, at `position_rad` or on the `plan` that begins there; empty if nothing."""
         self._depths_m = {}
-        for pose in (*plan.poses_until_stop(self._reach_m, BEND_M), position_rad):
+        for pose in (*plan.poses_until_stop(self._arcs_per_rad, self._bends_per_s2), position_rad):
             objections = self._objections_at(pose)
             if objections:
                 return objections

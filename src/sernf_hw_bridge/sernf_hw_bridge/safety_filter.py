@@ -55,11 +55,10 @@ class SafetyFilter:
         joints = len(limits.joint_names)
         self.limits = limits
         self.period_s = period_s
-        self._guard = PoseGuard(pose_check, joints)
         self._planner = Planner(limits, period_s)
-        self._plan, self._spare_plan = (
-            BrakingPlan(joints, self._planner.acceleration_rad_s2, self._planner.jerk_rad_s3) for _ in range(2)
-        )
+        self._guard = PoseGuard(pose_check, self._planner.acceleration_rad_s2)
+        self._plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
+        self._spare_plan = BrakingPlan(joints, self._planner.jerk_rad_s3)
         self._groups = [_mask(joints, group) for group in groups if 0 < len(group) < joints]
         self._everything = np.ones(joints, dtype=bool)
         self._nothing = np.zeros(joints, dtype=bool)

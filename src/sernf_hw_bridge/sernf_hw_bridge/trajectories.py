@@ -57,9 +57,8 @@ class MotionState:
 class BrakingPlan:
     """The way to a standstill that starts at one motion state, and how far along it the robot is (`elapsed_s`)."""
 
-    def __init__(self, joints: int, acceleration_rad_s2: Array, jerk_rad_s3: Array) -> None:
+    def __init__(self, joints: int, jerk_rad_s3: Array) -> None:
         self._trajectory = ruckig.Trajectory(joints)
-        self._acceleration_rad_s2 = acceleration_rad_s2
         self._jerk_rad_s3 = jerk_rad_s3
         self.elapsed_s = 0.0
         self.duration_s = 0.0
@@ -73,19 +72,18 @@ class BrakingPlan:
             return MotionState.at_rest(self.stop_position_rad)
         return MotionState(np.array(self._trajectory.at_time(time_s)))
 
-    def poses_until_stop(self, reach_m: Array, bend_m: float) -> list[Array]:
+    def poses_until_stop(self, arcs_per_rad: Array, bends_per_s2: Array) -> list[Array]:
         """The stop and as many poses before it as keep the way between two of them near the straight line; empty at rest.
 
-        `reach_m`, (m, n): how far each of m points moves at most per radian of each joint. A point leaves its line between two
-        poses for two reasons, each kept below `bend_m`: joints turn it on an arc, by at most (sum of sqrt(reach) * way)^2 / 8,
-        and joints come to rest at different times, by at most the sum of reach * acceleration * time^2 / 8.
+        A point leaves its line for two reasons: joints turn it on an arc, which asks for `arcs_per_rad` (m, n) parts of the way,
+        and joints come to rest at different times, which asks for sqrt(`bends_per_s2` (m, n)) parts of the time; see PoseGuard.
         """
         if self.duration_s == 0.0:
             return []
         way = self.extreme_positions_rad[1] - self.extreme_positions_rad[0]
-        arcs = np.maximum.reduce(np.sqrt(reach_m) @ way) / math.sqrt(8.0 * bend_m)
-        bends_m_s2 = np.maximum.reduce(reach_m @ np.where(way > STANDING_RAD, self._acceleration_rad_s2, 0.0))
-        count = 1 + int(max(arcs, self.duration_s * math.sqrt(bends_m_s2 / (8.0 * bend_m))))
+        arcs = float(np.maximum.reduce(arcs_per_rad @ way))
+        bends = self.duration_s * math.sqrt(np.maximum.reduce(bends_per_s2 @ (way > STANDING_RAD)))
+        count = 1 + int(max(arcs, bends))
         # While braking evenly, the share s of the way is done after 1 - sqrt(1 - s) of the time.
         times_s = [self.duration_s * (1.0 - math.sqrt(1.0 - number / count)) for number in range(1, count)]
         return [self.stop_position_rad, *(np.array(self._trajectory.at_time(time_s)[0]) for time_s in times_s)]

@@ -158,7 +158,7 @@ def test_a_checker_that_fails_to_judge_stops_the_robot() -> None:
 def test_a_braking_plan_knows_its_extremes() -> None:
     rng = np.random.default_rng(3)
     planner = Planner(LIMITS, PERIOD_S)
-    plan = BrakingPlan(3, planner.acceleration_rad_s2, planner.jerk_rad_s3)
+    plan = BrakingPlan(3, planner.jerk_rad_s3)
     for _ in range(500):
         scale = np.stack((np.ones(3), LIMITS.velocity_rad_s, LIMITS.acceleration_rad_s2))
         state = MotionState(rng.uniform(-1.0, 1.0, (3, 3)) * scale * rng.choice([0.0, 0.01, 1.0], (3, 3)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sernf_setup.errors import SetupError
+from sernf_setup.errors import NotOnIndexError, SetupError
 from sernf_setup.pins import Pin
 from sernf_setup.torch_build import CPU_INDEX, choose, cuda_reason
 
@@ -19,7 +19,7 @@ CUDA_LIBRARY = {"name": "nvidia-cublas", "version": "13.1.1.3"}
 
 
 class FakePip:
-    """Answers by index; None stands for an index that does not answer."""
+    """Answers by index; None stands for an index without torch."""
 
     def __init__(self, own: Mapping[str, Any] | None, cpu: Mapping[str, Any] | None) -> None:
         self.answers = {"own": own, CPU_INDEX: cpu}
@@ -30,7 +30,7 @@ class FakePip:
         index = arguments[arguments.index("--index-url") + 1] if "--index-url" in arguments else "own"
         answer = self.answers[index]
         if answer is None:
-            raise SetupError("a network connection", "none", "connect")
+            raise NotOnIndexError("torch", "no such version", "check")
         return {"install": [{"metadata": package} for package in answer["packages"]]}
 
 
@@ -56,6 +56,15 @@ def test_cuda_everywhere_is_refused_with_the_variable_that_helps(cpu: Mapping[st
     with pytest.raises(SetupError, match="SERNF_TORCH_INDEX=URL") as caught:
         choose(TORCH, [NUMPY], "", FakePip(own=only(CUDA), cpu=cpu))
     assert "nvidia-cublas" in str(caught.value)
+
+
+def test_without_a_network_that_is_what_is_said() -> None:
+    def report(arguments: Sequence[str]) -> Mapping[str, Any]:
+        raise SetupError("a network connection", "none", "connect")
+
+    with pytest.raises(SetupError, match="network") as caught:
+        choose(TORCH, [NUMPY], "", report)
+    assert "SERNF_TORCH_INDEX" not in str(caught.value)
 
 
 def test_the_default_never_asks_for_what_torch_depends_on() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sernf_setup.errors import SetupError
+from sernf_setup.errors import NotOnIndexError, SetupError
 
 _LONGEST_S = 3600.0
 _NO_DISK = re.compile(r"No space left on device|Errno 28|Disk quota exceeded")
@@ -90,7 +90,7 @@ def explain(name: str, output: str, log: Path) -> SetupError:
         )
     missing = _NO_WHEEL.search(output)
     if missing is not None:
-        return SetupError(
+        return NotOnIndexError(
             f"{missing[1]} on the package index",
             "no such version for this Python and machine",
             "check PIP_INDEX_URL and requirements.txt",

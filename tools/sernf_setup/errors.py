@@ -9,3 +9,7 @@ class SetupError(Exception):
     def __init__(self, expected: str, got: str, remedy: str) -> None:
         self.expected, self.got, self.remedy = expected, got, remedy
         super().__init__(f"expected {expected}\n  got      {got}\n  remedy   {remedy}")
+
+
+class NotOnIndexError(SetupError):
+    """The package index answered, and does not have the package."""

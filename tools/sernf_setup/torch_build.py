@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sernf_setup.errors import SetupError
+from sernf_setup.errors import NotOnIndexError, SetupError
 from sernf_setup.pins import Pin, normalise
 
 INDEX_VARIABLE = "SERNF_TORCH_INDEX"
@@ -49,6 +49,8 @@ def choose(torch: Pin, others: Sequence[Pin], index: str | None, report: Report)
         try:
             packages = [package["metadata"] for package in report((*arguments, "--no-deps"))["install"]]
         except SetupError as error:
+            if not arguments and not isinstance(error, NotOnIndexError):
+                raise
             seen.append(f"{' '.join(arguments) or 'own index of pip'}: expected {error.expected}, got {error.got[:120]}")
             continue
         cuda = cuda_reason(packages)

@@ -21,7 +21,7 @@ RUN find /tmp/manifests -type f ! -name package.xml -delete \
 # What has no rosdep key comes from requirements.txt, by the same set-up as on any machine.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY . /sernf
-RUN source "/opt/ros/$ROS_DISTRO/setup.bash" && SERNF_TORCH_INDEX="$TORCH_INDEX" ./sernf setup && rm -rf /root/.cache
+RUN source "/opt/ros/$ROS_DISTRO/setup.bash" && SERNF_TORCH_INDEX="$TORCH_INDEX" ./sernf setup && rm -rf ~/.cache
 
 # The image's own entry point sources ROS 2 first.
 ENTRYPOINT ["/ros_entrypoint.sh", "/sernf/sernf"]

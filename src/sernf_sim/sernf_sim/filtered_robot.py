@@ -61,6 +61,10 @@ class FilteredRobot:
         self._interpolator.reset(measured)
         self._commands = self._ticks = 0
 
+    def executed_position(self) -> NDArray[np.float64]:
+        """What was written to the joints last, (24,) rad."""
+        return self._filter.state.position_rad.copy()
+
     def command(self, target_position_rad: ArrayLike) -> tuple[str, ...]:
         """Advance the world by one command period towards joints (24,) rad; returns what the filter changed, once each."""
         target: NDArray[np.float64] = np.array(target_position_rad, dtype=np.float64)

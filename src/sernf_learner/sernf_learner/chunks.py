@@ -1,0 +1,88 @@
+"""Chunks from episodes: every window of H executed actions with what it earned and where it led.
+
+The end of an episode (LEARNING_FACTS "Chunks that cross an episode's end"): on SUCCESS and FAILURE a window that reaches over the
+end is padded with the last action, its reward is discounted to the step of success, and nothing is bootstrapped behind it. On
+TIMEOUT, where nobody knows what would have come, such windows are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sernf_learner.episode import Ending, Episode
+from sernf_policy.layout import PolicyLayout
+from sernf_policy.observation import ObservationBuilder
+
+
+@dataclass(frozen=True)
+class ChunkTable:
+    """n windows as float32 tensors.
+
+    `vector` (n, o), `chunk` (n, H, A) rad, `reward` (n,) discounted within the window, `next_vector` (n, o), `next_chunk` (n, H, A): what
+    was done afterwards, `discount` (n,): gamma^H, or 0 where nothing comes afterwards; `successful` (n,) 1 for windows of successful
+    episodes in which no person had to take over; `episode` (n,) index; `tick` (n,).
+    """
+
+    vector: Tensor
+    chunk: Tensor
+    reward: Tensor
+    next_vector: Tensor
+    next_chunk: Tensor
+    discount: Tensor
+    successful: Tensor
+    episode: Tensor
+    tick: Tensor
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    def rows(self, index: Tensor) -> ChunkTable:
+        """The chosen rows."""
+        return ChunkTable(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+def tabulate(episodes: Sequence[Episode], builder: ObservationBuilder, gamma: float) -> ChunkTable:
+    """All windows of `episodes`; raises ValueError when there is none."""
+    tables = [_windows(episode, number, builder, gamma) for number, episode in enumerate(episodes)]
+    tables = [table for table in tables if len(table)]
+    if not tables:
+        raise ValueError("expected at least one window of recorded actions, got none: the episodes are empty or cut off by timeouts")
+    return concatenate(tables)
+
+
+def concatenate(tables: Sequence[ChunkTable]) -> ChunkTable:
+    """One table under the other."""
+    return ChunkTable(*(torch.cat([getattr(table, field.name) for table in tables]) for field in fields(ChunkTable)))
+
+
+def _windows(episode: Episode, number: int, builder: ObservationBuilder, gamma: float) -> ChunkTable:
+    layout: PolicyLayout = builder.layout
+    horizon, steps = layout.horizon, len(episode)
+    vectors = episode.observation_vectors(builder)
+    actions = episode.action_rad[:, episode.joint_order(layout)].astype(np.float32)
+    is_final = episode.ending is not Ending.TIMEOUT
+    starts = np.arange(steps if is_final else max(0, steps - horizon))
+    ahead = starts[:, None] + np.arange(2 * horizon)
+    chunks = actions[np.minimum(ahead, steps - 1)]
+    ends_inside = starts + horizon >= steps
+    rewards = np.where(ends_inside & (episode.ending is Ending.SUCCESS), gamma ** np.maximum(0, steps - 1 - starts), 0.0)
+    discounts = np.where(ends_inside, 0.0, gamma**horizon)
+    clean = episode.ending is Ending.SUCCESS and not episode.taken_over.any()
+    after = np.minimum(starts + horizon, steps - 1)
+    as_tensor = torch.from_numpy
+    return ChunkTable(
+        vector=as_tensor(vectors[starts]),
+        chunk=as_tensor(chunks[:, :horizon].copy()),
+        reward=as_tensor(rewards.astype(np.float32)),
+        next_vector=as_tensor(vectors[after]),
+        next_chunk=as_tensor(chunks[:, horizon:].copy()),
+        discount=as_tensor(discounts.astype(np.float32)),
+        successful=torch.full((len(starts),), float(clean)),
+        episode=torch.full((len(starts),), number, dtype=torch.int64),
+        tick=as_tensor(starts),
+    )

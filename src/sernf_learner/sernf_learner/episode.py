@@ -1,0 +1,95 @@
+"""One episode as the learner sees it: arrays on the grid of control ticks, rebuilt from a bag or made by a simulated rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sernf_policy.layout import LayoutError, PolicyLayout
+from sernf_policy.observation import Array32, ObservationBuilder, Snapshot
+
+Array = NDArray[np.float64]
+
+
+class Ending(str, Enum):
+    """How an episode ended. SUCCESS and FAILURE are judged and final; TIMEOUT says nothing about what would have come."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """T control ticks; row t is what was known at tick t and the action that was executed from tick t to t + 1.
+
+    `joint_position_rad` (T, A) measured. `commanded_position_rad` (T, A): targets in effect when tick t was decided. `action_rad` (T, A):
+    executed, that is the target that the bridge followed or, where the safety filter changed it or somebody else had taken over,
+    what was really done. `requested_rad` (T, A): what the source asked for. `object_pose` (T, O, 7): position (m) and unit quaternion
+    wxyz in `fr3_link0`. `taken_over` (T,): whether a person commanded instead of the source. Joints in `joint_names` order.
+    """
+
+    episode_id: str
+    task: str
+    source: str
+    seed: int
+    ending: Ending
+    cause: str
+    step_period_s: float
+    joint_names: tuple[str, ...]
+    objects: tuple[str, ...]
+    joint_position_rad: Array
+    commanded_position_rad: Array
+    action_rad: Array
+    requested_rad: Array
+    object_pose: Array
+    taken_over: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        steps, joints = len(self.action_rad), len(self.joint_names)
+        if steps == 0:
+            raise ValueError(f"{self.episode_id}: expected at least one control tick, got none")
+        for name in ("joint_position_rad", "commanded_position_rad", "action_rad", "requested_rad"):
+            if getattr(self, name).shape != (steps, joints):
+                raise ValueError(f"{self.episode_id}: {name}: expected ({steps}, {joints}), got {getattr(self, name).shape}")
+        if self.object_pose.shape != (steps, len(self.objects), 7) or self.taken_over.shape != (steps,):
+            raise ValueError(
+                f"{self.episode_id}: expected object_pose ({steps}, {len(self.objects)}, 7) and taken_over ({steps},), got "
+                f"{self.object_pose.shape} and {self.taken_over.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.action_rad)
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self) * self.step_period_s
+
+    def observation_vectors(self, builder: ObservationBuilder) -> Array32:
+        """(T, observation_size) of the builder's layout; raises LayoutError when a joint or an object is missing."""
+        order = self.joint_order(builder.layout)
+        vectors = np.empty((len(self), builder.layout.observation_size), dtype=np.float32)
+        for tick in range(len(self)):
+            poses = {name: (pose[:3], pose[3:]) for name, pose in zip(self.objects, self.object_pose[tick])}
+            vectors[tick] = builder.vector(
+                Snapshot(
+                    joint_position_rad=self.joint_position_rad[tick, order],
+                    commanded_position_rad=self.commanded_position_rad[tick, order],
+                    object_poses=poses,
+                )
+            )
+        return vectors
+
+    def joint_order(self, layout: PolicyLayout) -> NDArray[np.intp]:
+        """Indices that bring this episode's joints into the layout's order; raises LayoutError when the two do not fit."""
+        layout.check_joints(self.joint_names)
+        missing = [name for name in layout.objects if name not in self.objects]
+        if missing:
+            raise LayoutError(f"{self.episode_id}: the policy needs poses of {', '.join(layout.objects)}; missing: {', '.join(missing)}")
+        if abs(self.step_period_s - layout.step_period_s) > 1e-6:
+            raise LayoutError(f"{self.episode_id}: recorded at {1 / self.step_period_s:g} Hz, the policy acts at {1 / layout.step_period_s:g} Hz")
+        return np.array([self.joint_names.index(name) for name in layout.joint_names], dtype=np.intp)

@@ -1,0 +1,42 @@
+"""Observation encoders: from named observations to one code vector that conditions flow and critic.
+
+An observation is a mapping of tensors: `vector` (B, n) always, and camera images (B, 3, height, width) for encoders that take them.
+The code is computed once per observation, not once per candidate chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from sernf_policy.normaliser import Standardiser
+
+Observation = Mapping[str, Tensor]
+
+
+def mlp(sizes: tuple[int, ...], *, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers with LayerNorm and SiLU after all but the last."""
+    layers: list[nn.Module] = []
+    for number, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+        layers.append(nn.Linear(inputs, outputs))
+        if number < len(sizes) - 1:
+            layers += [nn.LayerNorm(outputs), nn.SiLU()]
+            if dropout > 0.0:
+                layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class VectorEncoder(nn.Module):
+    """The observation vector, standardised, through an MLP. Output: (B, code_size)."""
+
+    def __init__(self, observation_size: int, hidden: int, code_size: int) -> None:
+        super().__init__()
+        self.code_size = code_size
+        self.standardiser = Standardiser(observation_size)
+        self.network = nn.Sequential(mlp((observation_size, hidden, hidden, code_size)), nn.LayerNorm(code_size))
+
+    def forward(self, observation: Observation) -> Tensor:
+        """(B, n) under `vector` -> (B, code_size)."""
+        code: Tensor = self.network(self.standardiser(observation["vector"]))
+        return code

@@ -1,0 +1,98 @@
+"""What a policy sees and does, by name: which terms make up its observation, which joints its chunks move, and how far ahead.
+
+A checkpoint carries its layout; whoever loads it compares by name and refuses what does not fit (`LayoutError`), so a joint that
+moved to another place in a vector can never be commanded by mistake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sernf_robot.joints import JOINTS
+
+TERM_SIZES = {
+    "joint_position": None,
+    "commanded_position": None,
+    "hand_position": 3,
+    "hand_rotation": 6,
+    "object_position": 3,
+    "object_rotation": 6,
+    "object_in_hand": 3,
+}
+"""Term -> how many numbers; None: one for each joint. `object_...` terms are written `object_position/NAME`.
+
+Positions in m in `fr3_link0`, rotations as the first two columns of the rotation matrix, `object_in_hand` in the hand frame (m),
+joints in rad. `commanded_position`: the joint targets in effect when the observation was made.
+"""
+
+DUCK_OBSERVATION = (
+    "joint_position", "commanded_position", "hand_position", "hand_rotation",
+    "object_position/duck", "object_rotation/duck", "object_in_hand/duck", "object_position/bowl", "object_in_hand/bowl",
+)  # fmt: skip
+
+
+class LayoutError(ValueError):
+    """Two layouts that do not fit; the message says what was expected and what came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyLayout:
+    """Observation terms, joints and timing of one policy. `joint_names`: the order of actions and joint terms."""
+
+    task: str
+    observation: tuple[str, ...]
+    joint_names: tuple[str, ...] = JOINTS
+    horizon: int = 10
+    step_period_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.observation:
+            raise LayoutError("observation: expected at least one term, got none")
+        for term in self.observation:
+            term_size(term, len(self.joint_names))
+        for name, values in (("observation", self.observation), ("joint_names", self.joint_names)):
+            if len(set(values)) != len(values):
+                raise LayoutError(f"{name}: expected every name once, got {', '.join(values)}")
+        if not 1 <= self.horizon <= 200:
+            raise LayoutError(f"horizon: expected 1 to 200 steps, got {self.horizon}")
+        if not 0.01 <= self.step_period_s <= 0.1:
+            raise LayoutError(f"step_period_s: expected 0.01 to 0.1 (10 to 100 Hz), got {self.step_period_s}")
+
+    @property
+    def action_size(self) -> int:
+        """A, the number of joints."""
+        return len(self.joint_names)
+
+    @property
+    def chunk_size(self) -> int:
+        """D = H * A."""
+        return self.horizon * self.action_size
+
+    @property
+    def observation_size(self) -> int:
+        """Length of the observation vector."""
+        return sum(term_size(term, self.action_size) for term in self.observation)
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Objects whose poses are needed, each once, in the order of their first term."""
+        return tuple(dict.fromkeys(term.partition("/")[2] for term in self.observation if "/" in term))
+
+    def check_joints(self, joint_names: tuple[str, ...]) -> None:
+        """Raises LayoutError unless the robot has exactly these joints (in any order)."""
+        missing = sorted(set(self.joint_names) - set(joint_names))
+        unknown = sorted(set(joint_names) - set(self.joint_names))
+        if missing or unknown:
+            raise LayoutError(
+                f"joints: the policy moves {len(self.joint_names)}, the robot has {len(joint_names)}; "
+                f"missing on the robot: {', '.join(missing) or 'none'}; unknown to the policy: {', '.join(unknown) or 'none'}"
+            )
+
+
+def term_size(term: str, joints: int) -> int:
+    """Numbers of one observation term; raises LayoutError for an unknown one."""
+    kind, slash, name = term.partition("/")
+    if kind not in TERM_SIZES or bool(slash) != kind.startswith("object_") or (slash and not name):
+        raise LayoutError(f"observation: expected terms out of {', '.join(TERM_SIZES)} (objects as object_position/NAME), got '{term}'")
+    size = TERM_SIZES[kind]
+    return joints if size is None else size

@@ -1,0 +1,116 @@
+"""Normalisation as part of the policy: fixed numbers computed from the data once, stored with the weights, differentiable.
+
+The same modules run in training and on the robot, so the two can never disagree.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+SMALLEST_STD = 1e-4
+EDGE = 1e-3
+"""Scaled actions are clipped to +-(1 - EDGE): the likelihood stays finite at the bounds."""
+
+
+class Standardiser(nn.Module):
+    """(x - mean) / std per number, clipped to +-10 so that one broken sensor value cannot dominate."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def fit(self, values: Tensor) -> None:
+        """Take mean and standard deviation of `values`, (n, size)."""
+        self.mean.copy_(values.mean(0))
+        self.std.copy_(values.std(0, correction=0).clamp_min(SMALLEST_STD))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(..., size) -> (..., size)."""
+        normalised: Tensor = ((values - self.mean) / self.std).clamp(-10.0, 10.0)
+        return normalised
+
+
+class ChunkNormaliser(nn.Module):
+    """Bijection between chunks of joint targets inside bounds and decorrelated vectors, with its exact log-determinant.
+
+    rad --scale--> (-1, 1) --atanh--> R --whitening--> R^D. The scaling bounds what a policy can ever command to the demonstrated
+    range (with a margin). Whitening is a fixed linear map: joint targets of neighbouring steps are almost equal, and a coupling
+    flow would have to learn that from few demonstrations.
+    """
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    whiten: Tensor
+    colour: Tensor
+    log_det_whiten: Tensor
+
+    def __init__(self, horizon: int, actions: int) -> None:
+        super().__init__()
+        self.horizon, self.actions = horizon, actions
+        size = horizon * actions
+        self.register_buffer("low", -torch.ones(actions))
+        self.register_buffer("high", torch.ones(actions))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("whiten", torch.eye(size))
+        self.register_buffer("colour", torch.eye(size))
+        self.register_buffer("log_det_whiten", torch.zeros(()))
+
+    def fit(self, chunks: Tensor, *, margin: float, smallest_half_range_rad: float, noise: float) -> None:
+        """Bounds and whitening from `chunks` (n, H, A) rad.
+
+        `margin`: share of the half range added on each side. `noise`: standard deviation, in scaled units, of the noise that training adds.
+        """
+        flat = chunks.double().reshape(-1, self.actions)
+        low, high = flat.amin(0), flat.amax(0)
+        half = ((high - low) / 2).clamp_min(smallest_half_range_rad) * (1.0 + margin)
+        middle = (high + low) / 2
+        self.low.copy_(middle - half)
+        self.high.copy_(middle + half)
+        unbounded = torch.atanh(self._scaled(chunks.double()).clamp(-1 + EDGE, 1 - EDGE)).reshape(len(chunks), -1)
+        mean = unbounded.mean(0)
+        centred = unbounded - mean
+        # Noise of the training in atanh's space: multiplied by the derivative of atanh, about 1 in the middle of the range.
+        slope = (1.0 / (1.0 - self._scaled(chunks.double()).clamp(-1 + EDGE, 1 - EDGE) ** 2)).reshape(len(chunks), -1)
+        covariance = centred.T @ centred / len(chunks) + torch.diag((noise * slope).square().mean(0))
+        variance, directions = torch.linalg.eigh(covariance)
+        deviation = variance.clamp_min((0.1 * noise) ** 2 if noise > 0 else 1e-8).sqrt()
+        order = torch.arange(len(deviation) - 1, -1, -1)
+        deviation, directions = deviation[order], directions[:, order]
+        self.mean.copy_(mean)
+        self.whiten.copy_((directions / deviation).T)
+        self.colour.copy_(directions * deviation)
+        self.log_det_whiten.copy_(-deviation.log().sum())
+
+    def _scaled(self, chunk: Tensor) -> Tensor:
+        return (2.0 * chunk - (self.high + self.low)) / (self.high - self.low)
+
+    def scaled(self, chunk: Tensor) -> Tensor:
+        """(..., H, A) rad -> (..., H, A), (-1, 1) inside the bounds."""
+        return self._scaled(chunk)
+
+    def from_scaled(self, scaled: Tensor) -> Tensor:
+        """Inverse of `scaled`."""
+        return 0.5 * (scaled * (self.high - self.low) + (self.high + self.low))
+
+    def forward(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled chunk (B, H, A) -> whitened (B, D) and log |det d whitened / d rad| (B,). Saturated values are clipped."""
+        inside = scaled.clamp(-1 + EDGE, 1 - EDGE).reshape(scaled.shape[0], -1)
+        whitened = (torch.atanh(inside) - self.mean) @ self.whiten.T
+        log_det = -torch.log1p(-inside.square()).sum(-1)
+        return whitened, log_det + self.log_det_constant()
+
+    def inverse(self, whitened: Tensor) -> tuple[Tensor, Tensor]:
+        """Whitened (B, D) -> scaled chunk (B, H, A) and log |det d whitened / d rad| (B,) there."""
+        scaled = torch.tanh(whitened @ self.colour.T + self.mean).clamp(-1 + EDGE, 1 - EDGE)
+        log_det = -torch.log1p(-scaled.square()).sum(-1)
+        return scaled.reshape(-1, self.horizon, self.actions), log_det + self.log_det_constant()
+
+    def log_det_constant(self) -> Tensor:
+        """Scaling and whitening: the same for every chunk."""
+        return self.log_det_whiten + self.horizon * torch.log(2.0 / (self.high - self.low)).sum()

@@ -1,0 +1,108 @@
+"""The policy: encoder, flow and normaliser as one module, with exact likelihoods of whole action chunks (arXiv 2602.09580)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sernf_policy.encoder import Observation, VectorEncoder
+from sernf_policy.flow import ConditionalFlow, base_log_prob
+from sernf_policy.layout import PolicyLayout
+from sernf_policy.normaliser import ChunkNormaliser
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Sizes of the networks, and how chunks are normalised.
+
+    `noise`: standard deviation of the noise that training adds to scaled chunks; the density of noiseless data would be degenerate.
+    `margin`: how far beyond the demonstrated range, in shares of its half, the policy may command.
+    """
+
+    encoder_hidden: int = 256
+    code_size: int = 64
+    blocks: int = 6
+    hidden: int = 128
+    affine_hidden: int = 256
+    dropout: float = 0.0
+    noise: float = 0.02
+    margin: float = 0.1
+    smallest_half_range_rad: float = 0.02
+    temperature: float = 0.7
+
+    def __post_init__(self) -> None:
+        for name in ("encoder_hidden", "code_size", "hidden", "affine_hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        if self.blocks < 0:
+            raise ValueError(f"blocks: expected 0 or more, got {self.blocks}")
+        if not 0.0 < self.noise < 0.5:
+            raise ValueError(f"noise: expected more than 0 and less than 0.5, got {self.noise}")
+        if not 0.0 <= self.temperature <= 2.0:
+            raise ValueError(f"temperature: expected 0 to 2, got {self.temperature}")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Sampled chunks: `chunk` (B, N, H, A) rad, their exact `log_prob` (B, N) nats per rad^D, `code` (B, C)."""
+
+    chunk: Tensor
+    log_prob: Tensor
+    code: Tensor
+
+
+class ChunkPolicy(nn.Module):
+    """pi(chunk | observation) with chunks (H, A) of joint targets in rad."""
+
+    def __init__(self, layout: PolicyLayout, config: PolicyConfig) -> None:
+        super().__init__()
+        self.layout, self.config = layout, config
+        self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size)
+        self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
+        self.flow = ConditionalFlow(
+            layout.chunk_size, config.code_size,
+            blocks=config.blocks, hidden=config.hidden, affine_hidden=config.affine_hidden, dropout=config.dropout,
+        )  # fmt: skip
+
+    def fit_normaliser(self, vectors: Tensor, chunks: Tensor) -> None:
+        """Normalisation from data: `vectors` (n, observation_size), `chunks` (n, H, A) rad."""
+        config = self.config
+        self.encoder.standardiser.fit(vectors)
+        self.normaliser.fit(
+            chunks, margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise
+        )
+
+    def noisy(self, chunk: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Chunks (B, H, A) rad with the training noise, inside the bounds."""
+        scaled = self.normaliser.scaled(chunk)
+        noise = torch.randn(scaled.shape, generator=generator, device=scaled.device)
+        return self.normaliser.from_scaled(scaled + self.config.noise * noise)
+
+    def log_prob(self, observation: Observation, chunk: Tensor) -> Tensor:
+        """Exact log-density (B,), nats per rad^D, of chunks (B, H, A) rad; on the boundary for chunks outside the bounds."""
+        return self.log_prob_given(self.encoder(observation), chunk)
+
+    def log_prob_given(self, code: Tensor, chunk: Tensor) -> Tensor:
+        """The same for observation codes (B, C)."""
+        whitened, log_det = self.normaliser(self.normaliser.scaled(chunk))
+        return self.flow.log_prob(whitened, code) + log_det
+
+    def sample(
+        self, observation: Observation, candidates: int = 1, temperature: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Candidates:  # fmt: skip
+        """`candidates` chunks for each observation. `temperature`: standard deviation of the base; the configured one by default."""
+        code = self.encoder(observation)
+        spread = self.config.temperature if temperature is None else temperature
+        latent = spread * torch.randn(len(code), candidates, self.layout.chunk_size, generator=generator, device=code.device)
+        chunk, log_prob = self.decode(latent.flatten(0, 1), code.repeat_interleave(candidates, dim=0))
+        shape = (len(code), candidates)
+        return Candidates(chunk.unflatten(0, shape), log_prob.unflatten(0, shape), code)
+
+    def decode(self, latent: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (B, D) -> chunks (B, H, A) rad and their exact log-density (B,), in one pass."""
+        whitened, log_det_flow = self.flow.to_action(latent, code)
+        scaled, log_det = self.normaliser.inverse(whitened)
+        return self.normaliser.from_scaled(scaled), base_log_prob(latent) - log_det_flow + log_det

@@ -65,6 +65,7 @@ class ChunkCritic(nn.Module):
     def __init__(self, layout: PolicyLayout, config: CriticConfig) -> None:
         super().__init__()
         self.layout, self.config = layout, config
+        self._commanded = layout.slice_of("commanded_position")
         self.standardiser = Standardiser(layout.observation_size)
         self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
         self.components = min(config.components or layout.chunk_size, layout.chunk_size)
@@ -81,7 +82,7 @@ class ChunkCritic(nn.Module):
 
     def forward(self, vector: Tensor, chunk: Tensor) -> Tensor:
         """Vectors (B, n), chunks (B, H, A) rad -> (E, B)."""
-        whitened, _ = self.normaliser(self.normaliser.scaled(chunk))
+        whitened, _ = self.normaliser(self.normaliser.scaled(chunk, vector[:, self._commanded]))
         inputs = torch.cat([self.standardiser(vector), whitened[:, : self.components].clamp(-10.0, 10.0)], dim=-1)
         values: Tensor = self.network(inputs.expand(self.config.members, *inputs.shape)).squeeze(-1)
         return values

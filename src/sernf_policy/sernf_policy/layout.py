@@ -46,8 +46,8 @@ class PolicyLayout:
     step_period_s: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.observation:
-            raise LayoutError("observation: expected at least one term, got none")
+        if "commanded_position" not in self.observation:
+            raise LayoutError("observation: expected the term commanded_position, from which chunks are counted; add it")
         for term in self.observation:
             term_size(term, len(self.joint_names))
         for name, values in (("observation", self.observation), ("joint_names", self.joint_names)):
@@ -72,6 +72,16 @@ class PolicyLayout:
     def observation_size(self) -> int:
         """Length of the observation vector."""
         return sum(term_size(term, self.action_size) for term in self.observation)
+
+    def slice_of(self, term: str) -> slice:
+        """Where the numbers of `term` lie in the observation vector; raises LayoutError when the policy does not see it."""
+        start = 0
+        for name in self.observation:
+            size = term_size(name, self.action_size)
+            if name == term:
+                return slice(start, start + size)
+            start += size
+        raise LayoutError(f"observation: expected {term} among its terms, got {', '.join(self.observation)}")
 
     @property
     def objects(self) -> tuple[str, ...]:

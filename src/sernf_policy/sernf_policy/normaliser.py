@@ -38,9 +38,10 @@ class Standardiser(nn.Module):
 class ChunkNormaliser(nn.Module):
     """Bijection between chunks of joint targets inside bounds and decorrelated vectors, with its exact log-determinant.
 
-    rad --scale--> (-1, 1) --atanh--> R --whitening--> R^D. The scaling bounds what a policy can ever command to the demonstrated
-    range (with a margin). Whitening is a fixed linear map: joint targets of neighbouring steps are almost equal, and a coupling
-    flow would have to learn that from few demonstrations.
+    rad --minus the commanded position, scaling--> (-1, 1) --atanh--> R --whitening--> R^D. Counting from the commanded position
+    makes chunks comparable all over the workspace; the bounds then say how far the policy may ever move within h steps: as far as
+    the demonstrations did, with a margin. Whitening is a fixed linear map: targets of neighbouring steps are almost equal, and a
+    coupling flow would have to learn that from few demonstrations.
     """
 
     low: Tensor
@@ -54,49 +55,45 @@ class ChunkNormaliser(nn.Module):
         super().__init__()
         self.horizon, self.actions = horizon, actions
         size = horizon * actions
-        self.register_buffer("low", -torch.ones(actions))
-        self.register_buffer("high", torch.ones(actions))
+        self.register_buffer("low", -torch.ones(horizon, actions))
+        self.register_buffer("high", torch.ones(horizon, actions))
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("whiten", torch.eye(size))
         self.register_buffer("colour", torch.eye(size))
         self.register_buffer("log_det_whiten", torch.zeros(()))
 
-    def fit(self, chunks: Tensor, *, margin: float, smallest_half_range_rad: float, noise: float) -> None:
-        """Bounds and whitening from `chunks` (n, H, A) rad.
+    def fit(self, chunks: Tensor, commanded: Tensor, *, margin: float, smallest_half_range_rad: float, noise: float) -> None:
+        """Bounds and whitening from `chunks` (n, H, A) and `commanded` (n, A), rad.
 
-        `margin`: share of the half range added on each side. `noise`: standard deviation, in scaled units, of the noise that training adds.
+        `margin`: share of the half range added on each side. `noise`: standard deviation, in scaled units, of the noise that
+        training adds.
         """
-        flat = chunks.double().reshape(-1, self.actions)
-        low, high = flat.amin(0), flat.amax(0)
+        moves = (chunks - commanded[:, None]).double()
+        low, high = moves.amin(0), moves.amax(0)
         half = ((high - low) / 2).clamp_min(smallest_half_range_rad) * (1.0 + margin)
         middle = (high + low) / 2
         self.low.copy_(middle - half)
         self.high.copy_(middle + half)
-        unbounded = torch.atanh(self._scaled(chunks.double()).clamp(-1 + EDGE, 1 - EDGE)).reshape(len(chunks), -1)
+        scaled = ((moves - middle) / half).clamp(-1 + EDGE, 1 - EDGE).reshape(len(chunks), -1)
+        unbounded = torch.atanh(scaled)
         mean = unbounded.mean(0)
         centred = unbounded - mean
-        # Noise of the training in atanh's space: multiplied by the derivative of atanh, about 1 in the middle of the range.
-        slope = (1.0 / (1.0 - self._scaled(chunks.double()).clamp(-1 + EDGE, 1 - EDGE) ** 2)).reshape(len(chunks), -1)
-        covariance = centred.T @ centred / len(chunks) + torch.diag((noise * slope).square().mean(0))
-        variance, directions = torch.linalg.eigh(covariance)
-        deviation = variance.clamp_min((0.1 * noise) ** 2 if noise > 0 else 1e-8).sqrt()
-        order = torch.arange(len(deviation) - 1, -1, -1)
-        deviation, directions = deviation[order], directions[:, order]
+        # What the noise of the training becomes behind atanh, whose slope is 1 in the middle of the range.
+        noise_variance = (noise / (1.0 - scaled.square())).square().mean(0)
+        variance, directions = torch.linalg.eigh(centred.T @ centred / len(chunks) + torch.diag(noise_variance))
+        deviation, directions = variance.clamp_min(1e-10).sqrt().flip(0), directions.flip(1)
         self.mean.copy_(mean)
         self.whiten.copy_((directions / deviation).T)
         self.colour.copy_(directions * deviation)
         self.log_det_whiten.copy_(-deviation.log().sum())
 
-    def _scaled(self, chunk: Tensor) -> Tensor:
-        return (2.0 * chunk - (self.high + self.low)) / (self.high - self.low)
+    def scaled(self, chunk: Tensor, commanded: Tensor) -> Tensor:
+        """Chunk (B, H, A) and commanded position (B, A), rad -> (B, H, A), in (-1, 1) inside the bounds."""
+        return (2.0 * (chunk - commanded[:, None]) - (self.high + self.low)) / (self.high - self.low)
 
-    def scaled(self, chunk: Tensor) -> Tensor:
-        """(..., H, A) rad -> (..., H, A), (-1, 1) inside the bounds."""
-        return self._scaled(chunk)
-
-    def from_scaled(self, scaled: Tensor) -> Tensor:
+    def from_scaled(self, scaled: Tensor, commanded: Tensor) -> Tensor:
         """Inverse of `scaled`."""
-        return 0.5 * (scaled * (self.high - self.low) + (self.high + self.low))
+        return 0.5 * (scaled * (self.high - self.low) + (self.high + self.low)) + commanded[:, None]
 
     def forward(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled chunk (B, H, A) -> whitened (B, D) and log |det d whitened / d rad| (B,). Saturated values are clipped."""
@@ -113,4 +110,4 @@ class ChunkNormaliser(nn.Module):
 
     def log_det_constant(self) -> Tensor:
         """Scaling and whitening: the same for every chunk."""
-        return self.log_det_whiten + self.horizon * torch.log(2.0 / (self.high - self.low)).sum()
+        return self.log_det_whiten + torch.log(2.0 / (self.high - self.low)).sum()

@@ -17,8 +17,8 @@ from sernf_policy.normaliser import ChunkNormaliser
 class PolicyConfig:
     """Sizes of the networks, and how chunks are normalised.
 
-    `noise`: standard deviation of the noise that training adds to scaled chunks; the density of noiseless data would be degenerate.
-    `margin`: how far beyond the demonstrated range, in shares of its half, the policy may command.
+    `noise`: standard deviation of the noise that training adds to scaled chunks: without it the density would be degenerate.
+    `margin`: how far beyond the demonstrated range of motion, in shares of its half, the policy may command.
     """
 
     encoder_hidden: int = 256
@@ -59,6 +59,7 @@ class ChunkPolicy(nn.Module):
     def __init__(self, layout: PolicyLayout, config: PolicyConfig) -> None:
         super().__init__()
         self.layout, self.config = layout, config
+        self._commanded = layout.slice_of("commanded_position")
         self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size)
         self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
         self.flow = ConditionalFlow(
@@ -71,38 +72,42 @@ class ChunkPolicy(nn.Module):
         config = self.config
         self.encoder.standardiser.fit(vectors)
         self.normaliser.fit(
-            chunks, margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise
-        )
+            chunks, self.commanded({"vector": vectors}),
+            margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise,
+        )  # fmt: skip
 
-    def noisy(self, chunk: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Chunks (B, H, A) rad with the training noise, inside the bounds."""
-        scaled = self.normaliser.scaled(chunk)
+    def commanded(self, observation: Observation) -> Tensor:
+        """The commanded position (B, A), rad, from which chunks are counted."""
+        return observation["vector"][:, self._commanded]
+
+    def noisy(self, observation: Observation, chunk: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Chunks (B, H, A) rad with the training noise."""
+        commanded = self.commanded(observation)
+        scaled = self.normaliser.scaled(chunk, commanded)
         noise = torch.randn(scaled.shape, generator=generator, device=scaled.device)
-        return self.normaliser.from_scaled(scaled + self.config.noise * noise)
+        return self.normaliser.from_scaled(scaled + self.config.noise * noise, commanded)
 
     def log_prob(self, observation: Observation, chunk: Tensor) -> Tensor:
         """Exact log-density (B,), nats per rad^D, of chunks (B, H, A) rad; on the boundary for chunks outside the bounds."""
-        return self.log_prob_given(self.encoder(observation), chunk)
-
-    def log_prob_given(self, code: Tensor, chunk: Tensor) -> Tensor:
-        """The same for observation codes (B, C)."""
-        whitened, log_det = self.normaliser(self.normaliser.scaled(chunk))
-        return self.flow.log_prob(whitened, code) + log_det
+        whitened, log_det = self.normaliser(self.normaliser.scaled(chunk, self.commanded(observation)))
+        return self.flow.log_prob(whitened, self.encoder(observation)) + log_det
 
     def sample(
         self, observation: Observation, candidates: int = 1, temperature: float | None = None,
         generator: torch.Generator | None = None,
     ) -> Candidates:  # fmt: skip
-        """`candidates` chunks for each observation. `temperature`: standard deviation of the base; the configured one by default."""
-        code = self.encoder(observation)
+        """`candidates` chunks for each observation. `temperature`: standard deviation of the base; None: the configured one."""
+        code, commanded = self.encoder(observation), self.commanded(observation)
         spread = self.config.temperature if temperature is None else temperature
         latent = spread * torch.randn(len(code), candidates, self.layout.chunk_size, generator=generator, device=code.device)
-        chunk, log_prob = self.decode(latent.flatten(0, 1), code.repeat_interleave(candidates, dim=0))
+        chunk, log_prob = self.decode(
+            latent.flatten(0, 1), code.repeat_interleave(candidates, dim=0), commanded.repeat_interleave(candidates, dim=0)
+        )
         shape = (len(code), candidates)
         return Candidates(chunk.unflatten(0, shape), log_prob.unflatten(0, shape), code)
 
-    def decode(self, latent: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, latent: Tensor, code: Tensor, commanded: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B, D) -> chunks (B, H, A) rad and their exact log-density (B,), in one pass."""
         whitened, log_det_flow = self.flow.to_action(latent, code)
         scaled, log_det = self.normaliser.inverse(whitened)
-        return self.normaliser.from_scaled(scaled), base_log_prob(latent) - log_det_flow + log_det
+        return self.normaliser.from_scaled(scaled, commanded), base_log_prob(latent) - log_det_flow + log_det

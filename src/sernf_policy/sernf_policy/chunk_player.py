@@ -1,8 +1,8 @@
 """Plays action chunks with a receding horizon: executes k of H steps while the next chunk is being computed.
 
 Pure bookkeeping in control ticks, without clocks or threads: the node and the faster-than-real-time evaluation use the same code.
-A chunk speaks of absolute ticks: its step h is the target for tick `observed_tick + h`. So a chunk that took long to compute starts
-in its middle, at the step whose time has come, and what was really executed meanwhile is what it was computed to follow.
+A chunk speaks of absolute ticks: its step h is the target for tick `observed_tick + h`. So a chunk that took long to compute
+starts in its middle, at the step whose time has come, and what was really executed meanwhile is what it was computed to follow.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ class PlayerConfig:
         needed = self.lead_steps + self.execute_steps
         if horizon < needed:
             raise ValueError(
-                f"execute_steps {self.execute_steps} and lead_steps {self.lead_steps} need a horizon of at least {needed}, got {horizon}"
+                f"execute_steps {self.execute_steps} and lead_steps {self.lead_steps} need a horizon of at least {needed}, "
+                f"got {horizon}"
             )
 
 
 @dataclass(frozen=True)
 class PlayedStep:
-    """Target (A,) rad for this tick, and where it comes from. `seam_jump_rad`: largest change of target at a seam before blending."""
+    """Target (A,) rad for this tick, and where it comes from. `seam_jump_rad`: largest change at a seam, before blending."""
 
     position_rad: Array
     chunk_id: int
@@ -123,7 +124,9 @@ class ChunkPlayer:
         self._fading = None
         if current is not None and tick <= _last_tick(current):
             self._fading = current
-            jump_rad = float(np.abs(waiting.chunk[tick - waiting.observed_tick] - current.chunk[tick - current.observed_tick]).max())
+            jump_rad = float(
+                np.abs(waiting.chunk[tick - waiting.observed_tick] - current.chunk[tick - current.observed_tick]).max()
+            )
         self._current = _Playing(waiting.chunk, waiting.observed_tick, waiting.chunk_id, tick)
         return jump_rad
 

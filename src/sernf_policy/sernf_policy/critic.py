@@ -5,13 +5,14 @@ The network lives beside the policy because a checkpoint may carry it: at run ti
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from sernf_policy.layout import PolicyLayout
-from sernf_policy.normaliser import ChunkNormaliser, Standardiser
+from sernf_policy.normaliser import LARGEST_DISTANCE, ChunkNormaliser, Standardiser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class ChunkCritic(nn.Module):
         self.components = min(config.components or layout.chunk_size, layout.chunk_size)
         sizes = (layout.observation_size + self.components, *[config.hidden] * config.layers)
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in itertools.pairwise(sizes):
             layers += [EnsembleLinear(config.members, inputs, outputs), EnsembleNorm(config.members, outputs), nn.SiLU()]
         self.network = nn.Sequential(*layers, EnsembleLinear(config.members, sizes[-1], 1))
 
@@ -83,6 +84,7 @@ class ChunkCritic(nn.Module):
     def forward(self, vector: Tensor, chunk: Tensor) -> Tensor:
         """Vectors (B, n), chunks (B, H, A) rad -> (E, B)."""
         whitened, _ = self.normaliser(self.normaliser.scaled(chunk, vector[:, self._commanded]))
-        inputs = torch.cat([self.standardiser(vector), whitened[:, : self.components].clamp(-10.0, 10.0)], dim=-1)
+        seen = whitened[:, : self.components].clamp(-LARGEST_DISTANCE, LARGEST_DISTANCE)
+        inputs = torch.cat([self.standardiser(vector), seen], dim=-1)
         values: Tensor = self.network(inputs.expand(self.config.members, *inputs.shape)).squeeze(-1)
         return values

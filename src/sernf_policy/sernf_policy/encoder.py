@@ -1,11 +1,13 @@
 """Observation encoders: from named observations to one code vector that conditions flow and critic.
 
-An observation is a mapping of tensors: `vector` (B, n) always, and camera images (B, 3, height, width) for encoders that take them.
+An observation is a mapping of tensors: `vector` (B, n) always, and camera images (B, 3, height, width) for encoders that take
+them.
 The code is computed once per observation, not once per candidate chunk.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ Observation = Mapping[str, Tensor]
 def mlp(sizes: tuple[int, ...], *, dropout: float = 0.0) -> nn.Sequential:
     """Linear layers with LayerNorm and SiLU after all but the last."""
     layers: list[nn.Module] = []
-    for number, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1):
         layers.append(nn.Linear(inputs, outputs))
         if number < len(sizes) - 1:
             layers += [nn.LayerNorm(outputs), nn.SiLU()]

@@ -1,8 +1,8 @@
 """Conditional normalizing flow over vectors: exact densities, samples in one pass.
 
-`z = to_latent(x, code)` with log |det dz/dx|, `x = to_action(z, code)` with log |det dx/dz|. Blocks: one conditional affine map of all
-numbers (which alone is a Gaussian with a learned mean and width), then affine couplings (RealNVP, arXiv 1605.08803) with fixed
-permutations between them. Heads start at zero, so the flow starts as the identity.
+`z = to_latent(x, code)` with log |det dz/dx|, `x = to_action(z, code)` with log |det dx/dz|. Blocks: one conditional affine map
+of all numbers (which alone is a Gaussian with a learned mean and width), then affine couplings (RealNVP, arXiv 1605.08803) with
+fixed permutations between them. Heads start at zero, so the flow starts as the identity.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sernf_policy.encoder import mlp
 
 LOG_2PI = math.log(2.0 * math.pi)
 LARGEST_LOG_SCALE = 2.0
+LARGEST_AFFINE_LOG_SCALE = 5.0
 
 
 def bounded(raw: Tensor, bound: float) -> Tensor:
@@ -33,7 +34,7 @@ class ConditionalAffine(nn.Module):
 
     def _parameters_for(self, code: Tensor) -> tuple[Tensor, Tensor]:
         shift, raw = self.network(code).chunk(2, dim=-1)
-        return shift, bounded(raw, 5.0)
+        return shift, bounded(raw, LARGEST_AFFINE_LOG_SCALE)
 
     def to_latent(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D), log-determinant (B,)."""
@@ -92,6 +93,9 @@ class Permutation(nn.Module):
         return z[:, self.back], z.new_zeros(len(z))
 
 
+Layer = ConditionalAffine | Coupling | Permutation
+
+
 class ConditionalFlow(nn.Module):
     """Density of x (B, D) given a code (B, C). `blocks` 0 leaves the conditional Gaussian."""
 
@@ -106,10 +110,14 @@ class ConditionalFlow(nn.Module):
             layers += [Permutation(torch.randperm(size, generator=generator)), Coupling(size, code_size, hidden)]
         self.layers = nn.ModuleList(layers)
 
+    def blocks(self) -> list[Layer]:
+        """The layers, from action to latent."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
     def to_latent(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D) and log |det dz/dx| (B,)."""
         log_det = x.new_zeros(len(x))
-        for layer in self.layers:
+        for layer in self.blocks():
             x, change = layer.to_latent(x, code)
             log_det = log_det + change
         return x, log_det
@@ -117,7 +125,7 @@ class ConditionalFlow(nn.Module):
     def to_action(self, z: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """z (B, D) -> x (B, D) and log |det dx/dz| (B,)."""
         log_det = z.new_zeros(len(z))
-        for layer in reversed(self.layers):
+        for layer in reversed(self.blocks()):
             z, change = layer.to_action(z, code)
             log_det = log_det + change
         return z, log_det

@@ -103,6 +103,8 @@ def term_size(term: str, joints: int) -> int:
     """Numbers of one observation term; raises LayoutError for an unknown one."""
     kind, slash, name = term.partition("/")
     if kind not in TERM_SIZES or bool(slash) != kind.startswith("object_") or (slash and not name):
-        raise LayoutError(f"observation: expected terms out of {', '.join(TERM_SIZES)} (objects as object_position/NAME), got '{term}'")
+        raise LayoutError(
+            f"observation: expected terms out of {', '.join(TERM_SIZES)} (objects as object_position/NAME), got '{term}'"
+        )
     size = TERM_SIZES[kind]
     return joints if size is None else size

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 SMALLEST_STD = 1e-4
+LARGEST_DISTANCE = 10.0
+"""Standardised numbers are clipped to +-this, so that one broken sensor value cannot dominate."""
 EDGE = 1e-3
 """Scaled actions are clipped to +-(1 - EDGE): the likelihood stays finite at the bounds."""
 
 
 class Standardiser(nn.Module):
-    """(x - mean) / std per number, clipped to +-10 so that one broken sensor value cannot dominate."""
+    """(x - mean) / std per number, clipped to +-LARGEST_DISTANCE."""
 
     mean: Tensor
     std: Tensor
@@ -31,7 +33,7 @@ class Standardiser(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(..., size) -> (..., size)."""
-        normalised: Tensor = ((values - self.mean) / self.std).clamp(-10.0, 10.0)
+        normalised: Tensor = ((values - self.mean) / self.std).clamp(-LARGEST_DISTANCE, LARGEST_DISTANCE)
         return normalised
 
 

@@ -19,8 +19,8 @@ Array32 = NDArray[np.float32]
 class Snapshot:
     """What is known at one control tick.
 
-    `joint_position_rad`, `commanded_position_rad`: (A,) in the layout's joint order. `object_poses`: name -> position (3,) m and unit
-    quaternion (4,) wxyz in `fr3_link0`.
+    `joint_position_rad`, `commanded_position_rad`: (A,) in the layout's joint order. `object_poses`: name -> position (3,) m and
+    unit quaternion (4,) wxyz in `fr3_link0`.
     """
 
     joint_position_rad: Array

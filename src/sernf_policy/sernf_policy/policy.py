@@ -90,7 +90,8 @@ class ChunkPolicy(nn.Module):
     def log_prob(self, observation: Observation, chunk: Tensor) -> Tensor:
         """Exact log-density (B,), nats per rad^D, of chunks (B, H, A) rad; on the boundary for chunks outside the bounds."""
         whitened, log_det = self.normaliser(self.normaliser.scaled(chunk, self.commanded(observation)))
-        return self.flow.log_prob(whitened, self.encoder(observation)) + log_det
+        log_prob: Tensor = self.flow.log_prob(whitened, self.encoder(observation)) + log_det
+        return log_prob
 
     def sample(
         self, observation: Observation, candidates: int = 1, temperature: float | None = None,
@@ -104,7 +105,7 @@ class ChunkPolicy(nn.Module):
             latent.flatten(0, 1), code.repeat_interleave(candidates, dim=0), commanded.repeat_interleave(candidates, dim=0)
         )
         shape = (len(code), candidates)
-        return Candidates(chunk.unflatten(0, shape), log_prob.unflatten(0, shape), code)
+        return Candidates(chunk.reshape(*shape, *chunk.shape[1:]), log_prob.reshape(shape), code)
 
     def decode(self, latent: Tensor, code: Tensor, commanded: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B, D) -> chunks (B, H, A) rad and their exact log-density (B,), in one pass."""

@@ -29,11 +29,11 @@ from sernf_hw_bridge.bridge_messages import BridgeStateMessage, JointStateMessag
 from sernf_hw_bridge.control_loop import ControlError, ControlLoop, Mode
 from sernf_hw_bridge.measurement import Fault
 from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
-from sernf_hw_bridge.realtime import RealtimeReport, ask_for_realtime, freeze_garbage, thaw_garbage
 from sernf_hw_bridge.timings import Timings
 from sernf_msgs.msg import BridgeState, JointCommand
 from sernf_msgs.srv import SetSource
 from sernf_node import DiagnosticLevel, Diagnostics, SernfNode, run_node
+from sernf_node.realtime import RealtimeReport, ask_for_realtime, freeze_garbage, thaw_garbage
 from sernf_robot.config import load_config
 from sernf_robot.joints import JOINTS
 from sernf_robot.limits import load_limits

@@ -14,8 +14,8 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.task import Future
 
-from sernf_hw_bridge.realtime import ask_for_realtime, freeze_garbage
 from sernf_node.node import spin_until
+from sernf_node.realtime import ask_for_realtime, freeze_garbage
 
 PRIORITY = 50
 """As in config/hw_bridge.yaml."""

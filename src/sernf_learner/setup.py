@@ -9,5 +9,5 @@ setup(
         ("share/sernf_learner", ["package.xml"]),
     ],
     zip_safe=False,
-    entry_points={"console_scripts": []},
+    entry_points={"console_scripts": ["learner_node = sernf_learner.learner_node:main"]},
 )

@@ -102,6 +102,8 @@ class Learner:
 
     def close(self) -> None:
         """Let the training process save its state, and give the directory back; a running job goes on after the next `open`."""
+        if self._has_told and self._queue.mark_announced():
+            self._save()
         if self._process is not None:
             with self._process as process:
                 process.stop()

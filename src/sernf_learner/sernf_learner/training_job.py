@@ -45,8 +45,8 @@ class JobError(ValueError):
 class TrainingJob:
     """`folder`: the job's own, JOBDIR, for its state. `dataset`: folder of episodes. `out`: folder for checkpoints.
 
-    `parent`: checkpoint to start from, empty for none. `steps`: gradient steps, 0 for the stage's default. `overrides`: configuration
-    keys of the stage. Paths are absolute.
+    `parent`: checkpoint to start from, empty for none. `steps`: gradient steps, 0 for the stage's default. `overrides`:
+    configuration keys of the stage. Paths are absolute.
     """
 
     folder: Path

@@ -198,7 +198,8 @@ def test_it_does_not_outlive_a_parent_that_was_killed_and_the_next_one_waits_for
     folder = write_job(tmp_path, 100_000, step_s=0.02)
     program = (
         "import sys, time; from pathlib import Path; from sernf_learner.job_process import *\n"
-        "p = TrainingProcess(Path(sys.argv[1]), ProcessConfig(command=tuple(sys.argv[2:]))); p.start(); print(p.pid, flush=True)\n"
+        "p = TrainingProcess(Path(sys.argv[1]), ProcessConfig(command=tuple(sys.argv[2:])))\n"
+        "p.start(); print(p.pid, flush=True)\n"
         "while True: p.poll(); time.sleep(0.05)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(folder), *COMMAND], stdout=subprocess.PIPE, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class ActingConfig:
             raise ValueError(f"density_quantile: expected at least 0 and less than 1, got {self.density_quantile}")
 
 
-def best_candidate(log_prob: NDArray[np.float64], q_value: NDArray[np.float64], density_quantile: float) -> int:
+def best_candidate(log_prob: NDArray[Any], q_value: NDArray[Any], density_quantile: float) -> int:
     """Index of the highest `q_value` (N,) among the candidates that are likely enough; `log_prob` (N,) nats.
 
     The floor(N * density_quantile) least likely ones are left out, so at least one remains.

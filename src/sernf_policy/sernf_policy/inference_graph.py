@@ -1,0 +1,259 @@
+"""The policy's modules as ONNX graphs for inference.
+
+What does not depend on the sampled numbers is computed once for all candidates: the code, the affine map and the code's part of
+every first layer. Constants are folded into weights where no clipping stands between. `sernf_policy.runtime` compares what it
+compiled with the modules; a module that is not known here raises TypeError.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sernf_policy.critic import ChunkCritic, EnsembleLinear, EnsembleNorm
+from sernf_policy.flow import (
+    LARGEST_AFFINE_LOG_SCALE,
+    LARGEST_LOG_SCALE,
+    LOG_2PI,
+    ConditionalFlow,
+    Coupling,
+    Permutation,
+)
+from sernf_policy.normaliser import EDGE, LARGEST_DISTANCE, ChunkNormaliser, Standardiser
+from sernf_policy.onnx_graph import GraphBuilder
+from sernf_policy.policy import ChunkPolicy
+
+Array = NDArray[np.float64]
+
+
+def sampling_graph(policy: ChunkPolicy, critic: ChunkCritic | None, candidates: int) -> bytes:
+    """`vector` (1, o), `latent` (N, D) -> `chunk` (N, H, A) rad, `log_prob` (N,); with a critic its members' mean `q_value` (N,).
+
+    Any N will do; the graph is made for N = `candidates`.
+    """
+    graph = GraphBuilder()
+    layout, normaliser = policy.layout, policy.normaliser
+    vector, latent = "vector", "latent"
+    whitened, log_scales = _flow(graph, policy.flow, latent, _code(graph, policy, vector), to_action=True, single=candidates == 1)
+    unbounded = _linear(graph, whitened, _numbers(normaliser.colour), _numbers(normaliser.mean))
+    scaled = _clip(graph, graph.add("Tanh", unbounded), 1.0 - EDGE)
+    chunk = _moved(graph, policy, scaled, vector)
+    outputs = {
+        "chunk": graph.add("Reshape", chunk, graph.constant([-1, layout.horizon, layout.action_size])),
+        "log_prob": _log_prob(graph, normaliser, latent, log_scales, scaled),
+    }
+    if critic is not None:
+        if _same_numbers(critic.normaliser, normaliser):
+            edge = float(np.arctanh(1.0 - EDGE))
+            outputs["q_value"] = _q_value(graph, critic, vector, _clip(graph, unbounded, edge))
+        else:
+            outputs["q_value"] = _q_value(graph, critic, vector, _unbounded(graph, policy, critic.normaliser, chunk, vector)[0])
+    return graph.model({"vector": (1, layout.observation_size), "latent": ("candidates", layout.chunk_size)}, outputs)
+
+
+def likelihood_graph(policy: ChunkPolicy) -> bytes:
+    """`vector` (B, o), `chunk` (B, H, A) rad -> `log_prob` (B,)."""
+    graph = GraphBuilder()
+    layout, normaliser = policy.layout, policy.normaliser
+    flat = graph.add("Reshape", "chunk", graph.constant([-1, layout.chunk_size]))
+    unbounded, scaled = _unbounded(graph, policy, normaliser, flat, "vector")
+    shift = -_numbers(normaliser.whiten) @ _numbers(normaliser.mean)
+    whitened = _linear(graph, unbounded, _numbers(normaliser.whiten), shift)
+    latent, log_scales = _flow(graph, policy.flow, whitened, _code(graph, policy, "vector"), to_action=False, single=False)
+    log_prob = _log_prob(graph, normaliser, latent, log_scales, scaled)
+    inputs: dict[str, tuple[int | str, ...]] = {
+        "vector": ("rows", layout.observation_size),
+        "chunk": ("rows", layout.horizon, layout.action_size),
+    }
+    return graph.model(inputs, {"log_prob": log_prob})
+
+
+def _code(graph: GraphBuilder, policy: ChunkPolicy, vector: str) -> str:
+    encoder = policy.encoder
+    return _sequence(graph, encoder.network, _standardised(graph, encoder.standardiser, vector))
+
+
+def _flow(
+    graph: GraphBuilder, flow: ConditionalFlow, value: str, code: str, *, to_action: bool, single: bool
+) -> tuple[str, list[str]]:
+    """(N, D) through the flow in one direction, and log-scales whose sum over the last axis is log |det d action / d latent|."""
+    of_code = _code_parts(graph, flow, code)
+    affine, coupled = [], []
+    for layer in reversed(flow.blocks()) if to_action else flow.blocks():
+        if isinstance(layer, Permutation):
+            value = _permuted(graph, value, layer.back if to_action else layer.order, single=single)
+        elif isinstance(layer, Coupling):
+            kept, moved = graph.split(value, (layer.kept, flow.size - layer.kept))
+            shift, log_scale = _coupling(graph, layer, kept, of_code[layer])
+            value = graph.add("Concat", kept, _stretched(graph, moved, shift, log_scale, to_action=to_action), axis=1)
+            coupled.append(log_scale)
+        else:
+            shift, log_scale = _shift_and_log_scale(graph, list(layer.network), code, LARGEST_AFFINE_LOG_SCALE)
+            value = _stretched(graph, value, shift, log_scale, to_action=to_action)
+            affine.append(log_scale)
+    return value, [graph.add("Sum", *scales) for scales in (affine, coupled) if scales]
+
+
+def _stretched(graph: GraphBuilder, value: str, shift: str, log_scale: str, *, to_action: bool) -> str:
+    scale = graph.add("Exp", log_scale)
+    if to_action:
+        return graph.add("Add", graph.add("Mul", value, scale), shift)
+    return graph.add("Div", graph.add("Sub", value, shift), scale)
+
+
+def _code_parts(graph: GraphBuilder, flow: ConditionalFlow, code: str) -> dict[Coupling, str]:
+    """What the code adds in the first layer of each coupling: one product for all of them."""
+    couplings = [layer for layer in flow.blocks() if isinstance(layer, Coupling)]
+    if not couplings:
+        return {}
+    firsts = [_first(layer.network) for layer in couplings]
+    weight = np.concatenate([_numbers(first.weight)[:, layer.kept :] for first, layer in zip(firsts, couplings, strict=True)])
+    bias = np.concatenate([_numbers(first.bias) for first in firsts])
+    parts = graph.split(_linear(graph, code, weight, bias), [first.out_features for first in firsts])
+    return dict(zip(couplings, parts, strict=True))
+
+
+def _coupling(graph: GraphBuilder, layer: Coupling, kept: str, code_part: str) -> tuple[str, str]:
+    """Shift and log-scale of the moved numbers."""
+    weight = _numbers(_first(layer.network).weight)[:, : layer.kept]
+    value = graph.add("Gemm", kept, graph.constant(weight.T), code_part)
+    return _shift_and_log_scale(graph, list(layer.network)[1:], value, LARGEST_LOG_SCALE)
+
+
+def _shift_and_log_scale(graph: GraphBuilder, layers: list[nn.Module], value: str, bound: float) -> tuple[str, str]:
+    """The two halves of what `layers` give, the second inside +-`bound`; the division before tanh is folded into the weights."""
+    *before, last = layers
+    assert isinstance(last, nn.Linear)
+    value = _sequence(graph, before, value)
+    half = last.out_features // 2
+    factor = np.concatenate([np.ones(half), np.full(half, 1.0 / bound)])
+    value = _linear(graph, value, _numbers(last.weight) * factor[:, None], _numbers(last.bias) * factor)
+    shift, raw = graph.split(value, (half, half))
+    return shift, graph.add("Mul", graph.add("Tanh", raw), graph.scalar(bound))
+
+
+def _q_value(graph: GraphBuilder, critic: ChunkCritic, vector: str, unbounded: str) -> str:
+    """Mean over the members (N,) for chunks behind the critic's own atanh, (N, D)."""
+    seen, members = critic.components, critic.config.members
+    whiten = _numbers(critic.normaliser.whiten)[:seen]
+    whitened = _clip(graph, _linear(graph, unbounded, whiten, -whiten @ _numbers(critic.normaliser.mean)), LARGEST_DISTANCE)
+    first, *rest, last = critic.network
+    assert isinstance(first, EnsembleLinear) and isinstance(last, EnsembleLinear)
+    weight, bias = _numbers(first.weight), _numbers(first.bias)
+    size = weight.shape[1] - seen
+    of_vector = _linear(
+        graph, _standardised(graph, critic.standardiser, vector), np.concatenate(list(weight[:, :size]), axis=1).T, bias.ravel()
+    )
+    hidden = []
+    for member, part in enumerate(graph.split(of_vector, [weight.shape[2]] * members)):
+        value = graph.add("Gemm", whitened, graph.constant(weight[member, size:]), part)
+        for layer in rest:
+            if isinstance(layer, EnsembleLinear):
+                value = _linear(graph, value, _numbers(layer.weight)[member].T, _numbers(layer.bias)[member, 0])
+            elif isinstance(layer, EnsembleNorm):
+                value = _norm(graph, value, _numbers(layer.weight)[member, 0], _numbers(layer.bias)[member, 0])
+            else:
+                value = _layer(graph, layer, value)
+        hidden.append(value)
+    together = graph.add("Concat", *hidden, axis=1) if members > 1 else hidden[0]
+    mean = _linear(graph, together, _numbers(last.weight).reshape(1, -1) / members, _numbers(last.bias).mean().reshape(1))
+    return graph.add("Squeeze", mean, graph.constant([1]))
+
+
+def _moved(graph: GraphBuilder, policy: ChunkPolicy, scaled: str, vector: str) -> str:
+    """Scaled (N, D) to rad, counted from the commanded position."""
+    low, high = _numbers(policy.normaliser.low).ravel(), _numbers(policy.normaliser.high).ravel()
+    middle = graph.add("Add", _commanded(graph, policy, vector), graph.constant(0.5 * (high + low)))
+    return graph.add("Add", graph.add("Mul", scaled, graph.constant(0.5 * (high - low))), middle)
+
+
+def _unbounded(graph: GraphBuilder, policy: ChunkPolicy, normaliser: ChunkNormaliser, chunk: str, vector: str) -> tuple[str, str]:
+    """Chunk (B, D) rad behind atanh, and before it."""
+    low, high = _numbers(normaliser.low).ravel(), _numbers(normaliser.high).ravel()
+    moves = graph.add("Sub", chunk, _commanded(graph, policy, vector))
+    scaled = graph.add("Mul", graph.add("Sub", moves, graph.constant(0.5 * (high + low))), graph.constant(2.0 / (high - low)))
+    scaled = _clip(graph, scaled, 1.0 - EDGE)
+    return graph.add("Atanh", scaled), scaled
+
+
+def _commanded(graph: GraphBuilder, policy: ChunkPolicy, vector: str) -> str:
+    """The commanded position once for every step, (B, D)."""
+    layout = policy.layout
+    start = layout.slice_of("commanded_position").start
+    return graph.add(
+        "Gather", vector, graph.constant(np.tile(np.arange(start, start + layout.action_size), layout.horizon)), axis=1
+    )
+
+
+def _log_prob(graph: GraphBuilder, normaliser: ChunkNormaliser, latent: str, log_scales: list[str], scaled: str) -> str:
+    """Density of the base, minus what the flow and tanh stretch, (N,)."""
+    squares = graph.add("Mul", graph.add("ReduceSumSquare", latent, axes=[1], keepdims=0), graph.scalar(0.5))
+    shrunk = graph.add("Log", graph.add("Sub", graph.scalar(1.0), graph.add("Mul", scaled, scaled)))
+    stretched = [graph.add("ReduceSum", value, graph.constant([1]), keepdims=0) for value in (*log_scales, shrunk)]
+    size = normaliser.horizon * normaliser.actions
+    constant = float(normaliser.log_det_constant()) - 0.5 * size * LOG_2PI
+    return graph.add("Sub", graph.scalar(constant), graph.add("Sum", squares, *stretched))
+
+
+def _permuted(graph: GraphBuilder, value: str, order: Tensor, *, single: bool) -> str:
+    """Columns of (N, D) in `order`. Several rows are turned on their side meanwhile: then whole rows are copied, not numbers."""
+    indices = graph.constant(_numbers(order).astype(np.int64))
+    if single:
+        return graph.add("Gather", value, indices, axis=1)
+    sideways = graph.add("Gather", graph.add("Transpose", value, perm=[1, 0]), indices, axis=0)
+    return graph.add("Transpose", sideways, perm=[1, 0])
+
+
+def _standardised(graph: GraphBuilder, standardiser: Standardiser, vector: str) -> str:
+    mean, std = _numbers(standardiser.mean), _numbers(standardiser.std)
+    centred = graph.add("Sub", vector, graph.constant(mean))
+    return _clip(graph, graph.add("Mul", centred, graph.constant(1.0 / std)), LARGEST_DISTANCE)
+
+
+def _sequence(graph: GraphBuilder, layers: nn.Sequential | list[nn.Module], value: str) -> str:
+    for layer in layers:
+        value = _layer(graph, layer, value)
+    return value
+
+
+def _layer(graph: GraphBuilder, layer: nn.Module, value: str) -> str:
+    if isinstance(layer, nn.Sequential):
+        return _sequence(graph, layer, value)
+    if isinstance(layer, nn.Linear):
+        return _linear(graph, value, _numbers(layer.weight), _numbers(layer.bias))
+    if isinstance(layer, nn.LayerNorm):
+        return _norm(graph, value, _numbers(layer.weight), _numbers(layer.bias))
+    if isinstance(layer, nn.SiLU):
+        return graph.add("Mul", value, graph.add("Sigmoid", value))
+    if isinstance(layer, nn.Dropout):
+        return value
+    raise TypeError(f"expected a layer that inference knows, got {type(layer).__name__}; add it to inference_graph.py")
+
+
+def _linear(graph: GraphBuilder, value: str, weight: Array, bias: Array) -> str:
+    """`weight` (out, in), `bias` (out,)."""
+    return graph.add("Gemm", value, graph.constant(weight.T), graph.constant(bias))
+
+
+def _norm(graph: GraphBuilder, value: str, weight: Array, bias: Array) -> str:
+    return graph.add("LayerNormalization", value, graph.constant(weight), graph.constant(bias), axis=-1, epsilon=1e-5)
+
+
+def _clip(graph: GraphBuilder, value: str, bound: float) -> str:
+    return graph.add("Clip", value, graph.scalar(-bound), graph.scalar(bound))
+
+
+def _first(network: nn.Sequential) -> nn.Linear:
+    first = network[0]
+    assert isinstance(first, nn.Linear)
+    return first
+
+
+def _same_numbers(one: ChunkNormaliser, other: ChunkNormaliser) -> bool:
+    pairs = zip(one.buffers(), other.buffers(), strict=True)
+    return all(bool((left == right).all()) for left, right in pairs)
+
+
+def _numbers(tensor: Tensor) -> Array:
+    return tensor.detach().double().numpy()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections import Counter
@@ -16,23 +15,12 @@ from collections import Counter
 import numpy as np
 
 from sernf_robot.kinematics import Kinematics
+from sernf_robot.success_rate import wilson_interval
 from sernf_sim.demonstrators import Observation, make_demonstrator
 from sernf_sim.filtered_robot import FilteredRobot
 from sernf_sim.physics import load_physics
 from sernf_sim.tasks import TASKS
 from sernf_sim.world import SimWorld
-
-Z_95 = 1.959964
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a success rate; raises ValueError unless 0 <= successes <= trials and trials > 0."""
-    if not 0 <= successes <= trials or trials == 0:
-        raise ValueError(f"expected 0 <= successes <= trials and trials > 0, got {successes} of {trials}")
-    rate, weight = successes / trials, Z_95**2 / trials
-    center = (rate + weight / 2) / (1 + weight)
-    half = Z_95 * math.sqrt(rate * (1 - rate) / trials + weight / (4 * trials)) / (1 + weight)
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 def measure(task: str, physics: str, episodes: int, seed: int) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Whether weights may run: tried on the held-out batch that travels with them, beside the policy that runs now.
 
-A refusal says what was expected and what came. Latency is the best of a few rounds: weights that are too large are slow in each of
-them, and what another process did during one of them says nothing about the weights.
+A refusal says what was expected and what came. Latency is the best of a few rounds: weights that are too large are slow in each
+of them, and what another process did during one of them says nothing about the weights.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class WeightsRefused(RuntimeError):
 class CheckConfig:
     """`latency_s`: bound on the 99th percentile of planning; 0 stands for half of the control period.
 
-    `plans`: chunks planned in a round; `rounds`: how often latency may be measured. `limit_tolerance_rad`: how far a sampled target
-    may lie beyond a joint limit, where the safety filter still holds it. `least_nats`: bound on the held-out chunks' median
-    log-likelihood, for each number; a uniform guess over a whole turn has -1.84.
+    `plans`: chunks planned in a round; `rounds`: how often latency may be measured. `limit_tolerance_rad`: how far a sampled
+    target may lie beyond a joint limit, where the safety filter still holds it. `least_nats`: bound on the held-out chunks'
+    median log-likelihood, for each number; a uniform guess over a whole turn has -1.84.
     """
 
     latency_s: float = 0.0
@@ -49,12 +49,12 @@ class CheckConfig:
 
 
 def check_weights(checkpoint: Checkpoint, runtime: PolicyRuntime, limits: Limits, config: CheckConfig | None = None) -> None:
-    """Raises WeightsRefused unless `runtime` does with the held-out batch what the checkpoint says, inside `limits` and in time."""
+    """Raises WeightsRefused unless `runtime` does with the held-out batch what `checkpoint` says, inside `limits` and in time."""
     config = config or CheckConfig()
     held_out = checkpoint.held_out
     if held_out is None or len(held_out.log_prob) == 0:
         raise WeightsRefused(
-            f"{checkpoint.info.version}: expected a held-out batch, got none; save the checkpoint again with held_out=HeldOut.of(...)"
+            f"{checkpoint.info.version}: expected a held-out batch, got none; save the checkpoint with held_out=HeldOut.of(...)"
         )
     _check_likelihood(checkpoint, runtime, held_out, config)
     _check_chunks(checkpoint, runtime, held_out.vector.numpy(), limits, config)
@@ -69,7 +69,7 @@ def _check_likelihood(checkpoint: Checkpoint, runtime: PolicyRuntime, held_out: 
     difference = float(np.abs(got - claimed).max())
     if not difference <= LOG_PROB_TOLERANCE_NATS:
         raise WeightsRefused(
-            f"{version}: expected the held-out chunks' likelihoods as they were saved, within {LOG_PROB_TOLERANCE_NATS:g} nats a number, "
+            f"{version}: expected the held-out chunks' likelihoods as saved, within {LOG_PROB_TOLERANCE_NATS:g} nats a number, "
             f"got a difference of {difference:g}; this code computes something else than the one that saved it"
         )
     likelihood = checkpoint.info.likelihood
@@ -106,8 +106,8 @@ def _check_chunks(
         if p99_s <= bound_s:
             return
     raise WeightsRefused(
-        f"{version}: expected a chunk within {bound_s * 1e3:.3g} ms (99th percentile of {config.plans}), got {p99_s * 1e3:.3g} ms; "
-        "use a smaller network or fewer candidates"
+        f"{version}: expected a chunk within {bound_s * 1e3:.3g} ms (99th percentile of {config.plans}), "
+        f"got {p99_s * 1e3:.3g} ms; use a smaller network or fewer candidates"
     )
 
 

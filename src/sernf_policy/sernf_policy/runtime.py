@@ -1,85 +1,41 @@
-"""The policy as it runs on the robot: compiled for inference, one chunk at a time, with its exact likelihood.
+"""From a checkpoint to the policy that runs: its modules as graphs, compared with the modules themselves.
 
-ONNX Runtime computes encoder, flow, normaliser and critic in one call, on `threads` threads that sleep when there is nothing to
-do. What was compiled is compared with the torch modules at construction; CompileError where they differ. Without ONNX Runtime the
-torch modules run themselves, several times slower, and a warning says so. Nothing here reads a file, and none is left behind.
+Without ONNX and its runtime the torch modules run themselves, several times slower, and a warning says so.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import time
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from sernf_policy.acting import ActingConfig, best_candidate
+from sernf_policy import engine
+from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import Checkpoint
 from sernf_policy.critic import ChunkCritic
+from sernf_policy.engine import Array32, CompiledEngine, Decoded, Engine, Graphs, PlannedChunk, Planner
 from sernf_policy.policy import ChunkPolicy
 
 try:
-    import onnxruntime
-
     from sernf_policy.inference_graph import likelihood_graph, sampling_graph
 
-    MISSING = ""
+    MISSING = engine.MISSING
 except ImportError as error:
     MISSING = str(error)
 
 log = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
-Array32 = NDArray[np.float32]
+__all__ = ["CompileError", "EagerEngine", "PlannedChunk", "PolicyRuntime"]
 
 CHUNK_TOLERANCE_RAD = 1e-4
 LOG_PROB_TOLERANCE_NATS = 1e-3
 """For each number of a chunk; single precision leaves a few times 1e-6."""
 Q_TOLERANCE = 1e-3
-ERRORS_ONLY = 3
 
 
 class CompileError(RuntimeError):
     """What was compiled does not compute what the policy computes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedChunk:
-    """`position_rad` (H, A), its exact `log_prob` (nats per rad^D), the critic's `q_value` (NaN without one).
-
-    `candidates`: how many it was chosen from. `inference_s`: how long all this took.
-    """
-
-    position_rad: Array
-    log_prob: float
-    q_value: float
-    candidates: int
-    inference_s: float
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Of N latents: `chunk` (N, H, A) rad, `log_prob` (N,), `q_value` (N,) or None without a critic."""
-
-    chunk: Array32
-    log_prob: Array32
-    q_value: Array32 | None
-
-
-class Engine(Protocol):
-    """Computes with the weights."""
-
-    def decode(self, vector: Array32, latent: Array32) -> Decoded:
-        """Observation (1, o) and latents (N, D)."""
-        ...
-
-    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
-        """Observations (B, o) and chunks (B, H, A) rad -> (B,) nats per rad^D."""
-        ...
 
 
 class EagerEngine:
@@ -107,84 +63,31 @@ class EagerEngine:
         return log_prob
 
 
-class CompiledEngine:
-    """ONNX Runtime; raises CompileError."""
-
-    def __init__(self, policy: ChunkPolicy, critic: ChunkCritic | None, *, candidates: int, threads: int) -> None:
-        self._sampling = _session(sampling_graph(policy, critic, candidates), threads)
-        self._likelihood = _session(likelihood_graph(policy), threads)
-        self._has_critic = critic is not None
-
-    def decode(self, vector: Array32, latent: Array32) -> Decoded:
-        """Observation (1, o) and latents (N, D)."""
-        chunk, log_prob, *rest = self._sampling.run(None, {"vector": vector, "latent": latent})
-        return Decoded(chunk, log_prob, rest[0] if self._has_critic else None)
-
-    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
-        """Observations (B, o) and chunks (B, H, A) rad -> (B,)."""
-        log_prob: Array32 = self._likelihood.run(None, {"vector": vector, "chunk": chunk})[0]
-        return log_prob
-
-
-class PolicyRuntime:
+class PolicyRuntime(Planner):
     """Plans chunks with one checkpoint. Not for use from several threads at once; ready to use when constructed."""
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int = 1, acting: ActingConfig | None = None) -> None:
         """`acting`: instead of the checkpoint's own. Raises CompileError."""
+        policy, critic = checkpoint.policy, checkpoint.critic
+        acting = acting or checkpoint.acting
         self.info = checkpoint.info
-        self.layout = checkpoint.policy.layout
-        self.acting = acting or checkpoint.acting
-        self.has_critic = checkpoint.critic is not None
-        self.compiled = not MISSING
-        eager = EagerEngine(checkpoint.policy, checkpoint.critic)
-        self._engine: Engine = eager
+        self.graphs: Graphs | None = None
+        """what was compiled; None without ONNX"""
+        eager = EagerEngine(policy, critic)
+        chosen: Engine = eager
         if MISSING:
             log.warning("the policy runs uncompiled and several times slower: %s; install onnx and onnxruntime", MISSING)
         else:
-            self._engine = CompiledEngine(
-                checkpoint.policy, checkpoint.critic, candidates=self.acting.candidates, threads=threads
-            )
-            _compare(self._engine, eager, checkpoint.policy, self.acting.candidates)
+            sampling = sampling_graph(policy, critic, acting.candidates)
+            self.graphs = Graphs(sampling, likelihood_graph(policy), critic is not None)
+            chosen = CompiledEngine(self.graphs, threads=threads)
+            _compare(chosen, eager, policy, acting.candidates)
+        super().__init__(policy.layout, acting, chosen, has_critic=critic is not None)
 
-    def plan(self, vector: Array32, rng: np.random.Generator) -> PlannedChunk:
-        """The chunk to play after the observation `vector` (o,). Raises ValueError for a wrong size or what is not finite."""
-        began = time.perf_counter()
-        if vector.shape != (self.layout.observation_size,) or not np.isfinite(vector).all():
-            raise ValueError(
-                f"expected {self.layout.observation_size} finite numbers of observation, got {vector.shape} with "
-                f"{np.count_nonzero(~np.isfinite(vector))} that are not"
-            )
-        acting = self.acting
-        count = acting.candidates if self.has_critic else 1
-        latent = rng.standard_normal((count, self.layout.chunk_size), dtype=np.float32) * np.float32(acting.temperature)
-        decoded = self._engine.decode(vector[None].astype(np.float32, copy=False), latent)
-        best, q_value = 0, math.nan
-        if decoded.q_value is not None:
-            best = best_candidate(decoded.log_prob, decoded.q_value, acting.density_quantile)
-            q_value = float(decoded.q_value[best])
-        return PlannedChunk(
-            position_rad=decoded.chunk[best].astype(np.float64),
-            log_prob=float(decoded.log_prob[best]),
-            q_value=q_value,
-            candidates=count,
-            inference_s=time.perf_counter() - began,
-        )
-
-    def log_prob(self, vectors: Array32, chunks: Array | Array32) -> Array:
-        """Exact log-likelihood (B,), nats per rad^D, of `chunks` (B, H, A) rad after observations `vectors` (B, o)."""
-        answer = self._engine.log_prob(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(chunks, np.float32))
-        return answer.astype(np.float64)
-
-
-def _session(graph: bytes, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
-    # Threads that wait must not burn the time of the control loop.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    @property
+    def compiled(self) -> bool:
+        """Whether ONNX Runtime computes."""
+        return self.graphs is not None
 
 
 def _compare(compiled: Engine, eager: Engine, policy: ChunkPolicy, candidates: int) -> None:

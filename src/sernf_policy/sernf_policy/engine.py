@@ -1,0 +1,142 @@
+"""The policy as it runs on the robot, without torch: compiled graphs, and one chunk at a time from them.
+
+ONNX Runtime computes encoder, flow, normaliser and critic in one call, on `threads` threads that sleep when there is nothing to
+do. Where it is missing `MISSING` says why. Nothing here reads a file, and none is left behind.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sernf_policy.acting import ActingConfig, best_candidate
+from sernf_policy.layout import PolicyLayout
+
+try:
+    import onnxruntime
+
+    MISSING = ""
+except ImportError as error:
+    MISSING = str(error)
+
+Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
+ERRORS_ONLY = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedChunk:
+    """`position_rad` (H, A), its exact `log_prob` (nats per rad^D), the critic's `q_value` (NaN without one).
+
+    `candidates`: how many it was chosen from. `inference_s`: how long all this took.
+    """
+
+    position_rad: Array
+    log_prob: float
+    q_value: float
+    candidates: int
+    inference_s: float
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Of N latents: `chunk` (N, H, A) rad, `log_prob` (N,), `q_value` (N,) or None without a critic."""
+
+    chunk: Array32
+    log_prob: Array32
+    q_value: Array32 | None
+
+
+class Engine(Protocol):
+    """Computes with the weights."""
+
+    def decode(self, vector: Array32, latent: Array32) -> Decoded:
+        """Observation (1, o) and latents (N, D)."""
+        ...
+
+    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
+        """Observations (B, o) and chunks (B, H, A) rad -> (B,) nats per rad^D."""
+        ...
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """A policy as ONNX: `sampling` (with the critic, if there is one) and `likelihood`, see `sernf_policy.inference_graph`."""
+
+    sampling: bytes
+    likelihood: bytes
+    has_critic: bool
+
+
+class CompiledEngine:
+    """ONNX Runtime; raises RuntimeError where it is not installed."""
+
+    def __init__(self, graphs: Graphs, *, threads: int) -> None:
+        if MISSING:
+            raise RuntimeError(f"expected ONNX Runtime, got: {MISSING}; install onnxruntime as in requirements.txt")
+        self._sampling = _session(graphs.sampling, threads)
+        self._likelihood = _session(graphs.likelihood, threads)
+        self._has_critic = graphs.has_critic
+
+    def decode(self, vector: Array32, latent: Array32) -> Decoded:
+        """Observation (1, o) and latents (N, D)."""
+        chunk, log_prob, *rest = self._sampling.run(None, {"vector": vector, "latent": latent})
+        return Decoded(chunk, log_prob, rest[0] if self._has_critic else None)
+
+    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
+        """Observations (B, o) and chunks (B, H, A) rad -> (B,)."""
+        log_prob: Array32 = self._likelihood.run(None, {"vector": vector, "chunk": chunk})[0]
+        return log_prob
+
+
+class Planner:
+    """Plans chunks. Not for use from several threads at once."""
+
+    def __init__(self, layout: PolicyLayout, acting: ActingConfig, engine: Engine, *, has_critic: bool) -> None:
+        self.layout, self.acting, self.has_critic = layout, acting, has_critic
+        self._engine = engine
+
+    def plan(self, vector: Array32, rng: np.random.Generator) -> PlannedChunk:
+        """The chunk to play after the observation `vector` (o,). Raises ValueError for a wrong size or what is not finite."""
+        began = time.perf_counter()
+        if vector.shape != (self.layout.observation_size,) or not np.isfinite(vector).all():
+            raise ValueError(
+                f"expected {self.layout.observation_size} finite numbers of observation, got {vector.shape} with "
+                f"{np.count_nonzero(~np.isfinite(vector))} that are not"
+            )
+        acting = self.acting
+        count = acting.candidates if self.has_critic else 1
+        latent = rng.standard_normal((count, self.layout.chunk_size), dtype=np.float32) * np.float32(acting.temperature)
+        decoded = self._engine.decode(vector[None].astype(np.float32, copy=False), latent)
+        best, q_value = 0, math.nan
+        if decoded.q_value is not None:
+            best = best_candidate(decoded.log_prob, decoded.q_value, acting.density_quantile)
+            q_value = float(decoded.q_value[best])
+        return PlannedChunk(
+            position_rad=decoded.chunk[best].astype(np.float64),
+            log_prob=float(decoded.log_prob[best]),
+            q_value=q_value,
+            candidates=count,
+            inference_s=time.perf_counter() - began,
+        )
+
+    def log_prob(self, vectors: Array32, chunks: Array | Array32) -> Array:
+        """Exact log-likelihood (B,), nats per rad^D, of `chunks` (B, H, A) rad after observations `vectors` (B, o)."""
+        answer = self._engine.log_prob(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(chunks, np.float32))
+        return answer.astype(np.float64)
+
+
+def _session(graph: bytes, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    # Threads that wait must not burn the time of the control loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
 """Whether weights may run: tried on the held-out batch that travels with them, beside the policy that runs now.
 
-A refusal says what was expected and what came. Latency is the best of a few rounds: weights that are too large are slow in each
-of them, and what another process did during one of them says nothing about the weights.
+A refusal says what was expected and what came. Latency is the thread's own time, the best of a few rounds: what other processes
+did meanwhile says nothing about the weights.
 """
 
 from __future__ import annotations

@@ -71,6 +71,12 @@ ARGUMENTS = {
         choices=AUTO_SWITCH,
         description="Loop demonstrations of the task. auto: where the operator is the demonstrator and no policy runs.",
     ),
+    "rollouts": Argument(
+        default="auto",
+        choices=AUTO_SWITCH,
+        description="Loop episodes in which the policy acts. auto: where a policy runs on the simulated robot and nothing is "
+        "demonstrated.",
+    ),
     "policy": Argument(default="auto", choices=AUTO_SWITCH, description="Run the policy. auto: where its node is installed."),
     "learner": Argument(
         default="auto", choices=AUTO_SWITCH, description="Run the learner. auto: where sernf_learner is installed."
@@ -108,6 +114,7 @@ class Bringup:
     seed: int
     operator: str
     demonstrate: bool
+    rollouts: bool
     policy: bool
     learner: bool
     teleop: bool
@@ -136,6 +143,8 @@ def read_arguments(values: dict[str, str]) -> Bringup:
     if operator == "auto":
         operator = "demonstrator" if all_simulated else "none"
     policy = _settle(values["policy"], is_installed("sernf_policy", "policy_node"))
+    nothing_else = not policy and values["rollouts"] != "true"
+    demonstrate = _settle(values["demonstrate"], operator == "demonstrator" and values["teleop"] != "false" and nothing_else)
     bringup = Bringup(
         arm=arm,
         hand=hand,
@@ -143,7 +152,8 @@ def read_arguments(values: dict[str, str]) -> Bringup:
         physics=values["physics"],
         seed=_integer("seed", values["seed"], lowest=0),
         operator=operator,
-        demonstrate=_settle(values["demonstrate"], operator == "demonstrator" and values["teleop"] != "false" and not policy),
+        demonstrate=demonstrate,
+        rollouts=_settle(values["rollouts"], policy and all_simulated and not demonstrate),
         policy=policy,
         learner=_settle(values["learner"], is_installed("sernf_learner", "learner_node")),
         teleop=_settle(values["teleop"], operator not in ("none", "keyboard")),
@@ -176,6 +186,13 @@ def _check_combination(bringup: Bringup, *, all_simulated: bool) -> None:
         raise ArgumentError(
             f"demonstrate: expected operator demonstrator and teleop, got {bringup.operator} and teleop {bringup.teleop}; "
             "use demonstrate:=false"
+        )
+    if bringup.rollouts and bringup.demonstrate:
+        raise ArgumentError("demonstrate, rollouts: expected at most one of them, got both; the robot does one thing at a time")
+    if bringup.rollouts and not (bringup.policy and all_simulated):
+        raise ArgumentError(
+            f"rollouts: expected a policy on a simulated robot, got policy {bringup.policy}, arm {bringup.arm} and hand "
+            f"{bringup.hand}; on a real robot a person sets the scene and judges: ./sernf rollouts in a second terminal"
         )
     for name in ("cameras", "viewer"):
         if getattr(bringup, name) and not bringup.simulated:
@@ -247,10 +264,11 @@ def make_nodes(bringup: Bringup) -> list[Node]:
         bridge["control.rate_hz"] = bringup.bridge_rate_hz
     teleop = {"device": bringup.operator, "rate_hz": bringup.control_rate_hz, **task}
     runner = {**task, "seed": bringup.seed, "record": bringup.recorder}
+    runner["source"] = "policy" if bringup.rollouts else "demonstrator"
     rate = {"rate_hz": bringup.control_rate_hz}
     respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
     required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
-    # The recorder closes an episode on SIGINT, and a real arm is brought to rest: both get time before SIGTERM.
+    # The recorder closes an episode on SIGINT, training saves its state, a real arm is brought to rest: they get time before SIGTERM.
     patient = {"sigterm_timeout": "20"}
     wanted = [
         (True, "sernf_hw_bridge", "hw_bridge", bridge, required | patient),
@@ -258,9 +276,9 @@ def make_nodes(bringup: Bringup) -> list[Node]:
         (bringup.viewer and has_display(), "sernf_sim", "sim_viewer", {}, {}),
         (bringup.teleop, "sernf_teleop", "teleop", teleop, {}),
         (bringup.recorder, "sernf_teleop", "episode_recorder", {"directory": str(bringup.episodes)}, respawn | patient),
-        (bringup.demonstrate, "sernf", "episode_runner", runner, {}),
+        (bringup.demonstrate or bringup.rollouts, "sernf", "episode_runner", runner, {}),
         (bringup.policy, "sernf_policy", "policy", rate, {}),
-        (bringup.learner, "sernf_learner", "learner", {}, respawn),
+        (bringup.learner, "sernf_learner", "learner", {}, respawn | patient),
     ]
     return [_node(bringup, package, name, parameters, keywords) for is_on, package, name, parameters, keywords in wanted if is_on]
 

@@ -1,4 +1,6 @@
-"""Demonstrations in a loop, for bringup with `demonstrate:=true`: a newcomer sees the robot at work at once.
+"""Episodes in a loop, for bringup with `demonstrate:=true` or `rollouts:=true`: a newcomer sees the robot at work at once.
+
+Simulation only: its judge labels, and nobody has to set the scene.
 
 Says when the robot moved for the first time, counted from the start of `./sernf` (`SERNF_STARTED_AT`, seconds since the epoch)
 without downloads (`SERNF_DOWNLOAD_S`).
@@ -13,8 +15,10 @@ import traceback
 from sernf.episode_runner import EpisodeOutcome, EpisodeRunner, EpisodeRunnerConfig
 from sernf.service_calls import CallError, Interrupted
 from sernf_node import SernfNode, run_node
+from sernf_robot.success_rate import describe_rate
 
 RETRY_S = 3.0
+LONGEST_RETRY_S = 60.0
 
 
 class EpisodeRunnerNode(SernfNode[EpisodeRunnerConfig]):
@@ -50,14 +54,19 @@ class EpisodeRunnerNode(SernfNode[EpisodeRunnerConfig]):
 
     def _loop(self, runner: EpisodeRunner) -> None:
         done = successes = 0
+        retry_s = RETRY_S
         while not self.config.episodes or done < self.config.episodes:
             try:
                 runner.wait_for_graph()
                 outcome = runner.run(self.config.seed + done)
+                if outcome.label == "discard":
+                    raise CallError(outcome.cause)
             except CallError as error:
-                self.get_logger().error(f"{error}; next try in {RETRY_S:g} s")
-                runner.calls.wait_until(lambda: False, RETRY_S)
+                self.get_logger().error(f"{error}; next try in {retry_s:g} s")
+                runner.calls.wait_until(lambda: False, retry_s)
+                retry_s = min(2.0 * retry_s, LONGEST_RETRY_S)
                 continue
+            retry_s = RETRY_S
             done += 1
             successes += outcome.label == "success"
             if done == 1:
@@ -69,8 +78,8 @@ class EpisodeRunnerNode(SernfNode[EpisodeRunnerConfig]):
         what = f"{outcome.label} ({outcome.cause})" if outcome.cause else outcome.label
         where = f", {outcome.path}" if outcome.path else ""
         self.get_logger().info(
-            f"{self.config.task}, scene {outcome.seed}: {what} after {outcome.seconds:.1f} s{where}; "
-            f"{successes} of {done} succeeded"
+            f"{self.config.source}, {self.config.task}, scene {outcome.seed}: {what} after {outcome.seconds:.1f} s{where}; "
+            f"succeeded: {describe_rate(successes, done)}"
         )
 
     def _tell_time_to_motion(self, runner: EpisodeRunner) -> None:

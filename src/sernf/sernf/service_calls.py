@@ -46,6 +46,10 @@ class ServiceCalls:
                 return False
         return True
 
+    def is_ready(self, service_type: type[Any], name: str) -> bool:
+        """Whether somebody serves it at this moment."""
+        return bool(self._client(service_type, name).service_is_ready())
+
     def wait_for_service(self, service_type: type[Any], name: str, timeout_s: float) -> None:
         """Raises CallError when the service does not appear."""
         client = self._client(service_type, name)

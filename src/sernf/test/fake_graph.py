@@ -11,17 +11,25 @@ from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
 
 from sernf_msgs.msg import BridgeState, JointCommand, TaskState
-from sernf_msgs.srv import EndEpisode, ResetScene, SetSource, StartEpisode
+from sernf_msgs.srv import EndEpisode, ResetScene, SetPolicyMode, SetSource, StartEpisode
 
 
 class FakeGraph:
-    """Serves on `node`; `calls` is what was asked for, `demonstration` runs in a thread of its own when one is started."""
+    """Serves on `node`; `calls` is what was asked for, `attempt` runs in a thread of its own when somebody is told to act.
 
-    def __init__(self, node: Node) -> None:
+    `simulated`: whether there is a simulation that resets and judges.
+    """
+
+    def __init__(self, node: Node, *, simulated: bool = True) -> None:
         self.node = node
         self.calls: list[str] = []
         self.refuse: set[str] = set()
-        self.demonstration: Callable[[FakeGraph], None] = lambda graph: None
+        self.attempt: Callable[[FakeGraph], None] = lambda graph: None
+        self.notes: list[str] = []
+        self.labelled_by: list[str] = []
+        self.seeds: list[int] = []
+        """of recorded episodes"""
+        self._simulated = simulated
         self.seed = 0
         self._bridge_state = node.create_publisher(BridgeState, "bridge_state", QoSProfile(depth=50))
         self._task_state = node.create_publisher(TaskState, "task_state", QoSProfile(depth=50))
@@ -33,17 +41,18 @@ class FakeGraph:
         for service_type, name in (
             (Trigger, "hw_bridge/clear_fault"),
             (SetSource, "hw_bridge/set_source"),
-            (ResetScene, "sim/reset"),
+            *([(ResetScene, "sim/reset")] if simulated else []),
             (StartEpisode, "recorder/start_episode"),
             (EndEpisode, "recorder/end_episode"),
             (Trigger, "teleop/demonstrate"),
             (Trigger, "teleop/cancel"),
+            (SetPolicyMode, "policy/set_mode"),
         ):
             node.create_service(service_type, name, self._answer(name))
 
-    def release(self) -> None:
-        """The demonstrator says that it has finished."""
-        self._joint_command.publish(JointCommand(source=JointCommand.SOURCE_DEMONSTRATOR, release=True))
+    def release(self, source: str = JointCommand.SOURCE_DEMONSTRATOR) -> None:
+        """Whoever acts says that it has finished."""
+        self._joint_command.publish(JointCommand(source=source, release=True))
 
     def judge(self, *, success: bool, failure: str = "") -> None:
         """The judge decides."""
@@ -51,11 +60,13 @@ class FakeGraph:
 
     def _publish(self) -> None:
         self._bridge_state.publish(BridgeState(mode=self.mode, fault=self.fault))
-        self._task_state.publish(self.task)
+        if self._simulated:
+            self._task_state.publish(self.task)
 
     def _answer(self, name: str) -> Callable[[Any, Any], Any]:
         def callback(request: Any, response: Any) -> Any:
-            self.calls.append(":".join(filter(None, (name, getattr(request, "source", ""), getattr(request, "label", "")))))
+            told = (getattr(request, field, "") for field in ("source", "label", "mode"))
+            self.calls.append(":".join(filter(None, (name, *told))))
             response.success = name not in self.refuse
             response.message = "" if response.success else "refused on purpose"
             if response.success:
@@ -70,7 +81,11 @@ class FakeGraph:
             self.task = TaskState(task="duck", seed=request.seed)
         elif name == "hw_bridge/clear_fault":
             self.mode, self.fault = BridgeState.MODE_HOLD, ""
-        elif name == "teleop/demonstrate":
-            threading.Thread(target=self.demonstration, args=(self,), daemon=True).start()
+        elif name == "teleop/demonstrate" or (name == "policy/set_mode" and request.mode == "policy"):
+            threading.Thread(target=self.attempt, args=(self,), daemon=True).start()
+        elif name == "recorder/start_episode":
+            self.seeds.append(request.seed)
         elif name == "recorder/end_episode":
+            self.notes.append(request.note)
+            self.labelled_by.append(request.labelled_by)
             response.episode_id, response.path, response.messages = "e1", "/episodes/e1", 1234

@@ -47,6 +47,9 @@ class Prefix:
         (path / "share/ament_index/resource_index/packages").mkdir(parents=True)
         for name, package in NODES.items():
             self.add_node(name, package)
+        for package in ("sernf_policy", "sernf_learner"):
+            # Without a node, and in front of the ones that have been built.
+            (path / "share/ament_index/resource_index/packages" / package).touch()
         self.environment = {
             **os.environ,
             "AMENT_PREFIX_PATH": f"{path}{os.pathsep}{os.environ.get('AMENT_PREFIX_PATH', '')}",
@@ -151,7 +154,8 @@ def test_by_default_the_simulated_robot_demonstrates(prefix: Prefix) -> None:
         teleop = prefix.parameters("teleop")
         assert (teleop["device"], teleop["rate_hz"], teleop["task"]) == ("demonstrator", 20.0, "duck")
         assert prefix.parameters("episode_recorder")["directory"] == str(prefix.path / "runs/episodes")
-        assert prefix.parameters("episode_runner")["seed"] == 1
+        runner = prefix.parameters("episode_runner")
+        assert (runner["seed"], runner["source"]) == (1, "demonstrator")
         assert not (prefix.path / "sim_camera.yaml").exists()
 
 
@@ -206,10 +210,24 @@ def test_policy_and_learner_run_where_they_are_installed(prefix: Prefix) -> None
         assert bringup.output.count("process started") == 2
 
 
+def test_a_policy_on_the_simulated_robot_runs_episodes_instead_of_demonstrations(prefix: Prefix) -> None:
+    prefix.add_node("policy", "sernf_policy")
+    prefix.add_node("learner", "sernf_learner")
+    with running(prefix) as bringup:
+        bringup.wait_for(r"\] up \d+", 6)
+        runner = prefix.parameters("episode_runner")
+        assert (runner["source"], runner["record"], runner["task"]) == ("policy", True, "duck")
+        learner = bringup.pid_of("learner")
+        os.kill(learner, signal.SIGKILL)
+        bringup.wait_for(r"\[learner_node-\d+\] up \d+", 2)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("robot:=simulated",), "simulated"),
+        (("rollouts:=true",), "rollouts: expected a policy on a simulated robot, got policy False"),
+        (("policy:=true", "rollouts:=true", "demonstrate:=true"), "expected at most one of them, got both"),
         (("robt:=mock",), "unknown launch argument 'robt'; did you mean 'robot'?"),
         (("seed:=-1",), "seed: expected 0 or more, got -1"),
         (("seed:=one",), "seed: expected an integer, got 'one'"),

@@ -25,7 +25,7 @@ from rich.console import Console
 from std_srvs.srv import Trigger
 
 from sernf.bench.report import Metric, Report
-from sernf.demos import PRIVATE_DOMAIN
+from sernf.episode_series import PRIVATE_DOMAIN
 from sernf.graph import Graph, spinning_node
 from sernf.service_calls import ServiceCalls
 from sernf_msgs.msg import BridgeState, JointCommand

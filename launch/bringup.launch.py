@@ -268,7 +268,7 @@ def make_nodes(bringup: Bringup) -> list[Node]:
     rate = {"rate_hz": bringup.control_rate_hz}
     respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
     required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
-    # The recorder closes an episode on SIGINT, training saves its state, a real arm is brought to rest: they get time before SIGTERM.
+    # On SIGINT the recorder closes an episode, training saves its state, a real arm comes to rest: they get time before SIGTERM.
     patient = {"sigterm_timeout": "20"}
     wanted = [
         (True, "sernf_hw_bridge", "hw_bridge", bridge, required | patient),

@@ -6,7 +6,6 @@ as broken when it cannot be read or cannot be learnt from; one that nobody has l
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,12 @@ from sernf_robot.config import load_config
 from sernf_robot.config_files import config_path
 from sernf_robot.joints import JOINTS
 from sernf_teleop.episode_files import EpisodeError
-from sernf_teleop.episodes import EpisodeInfo, TopicInfo, read_dataset
+from sernf_teleop.episodes import EpisodeInfo, TopicInfo, read_dataset, sha256_of
 from sernf_teleop.recorder_config import RecorderConfig, TopicRule, rule_for
 
 __all__ = ["BagReport", "EpisodeReport", "TopicReport", "as_json", "plot_joint_traces", "print_report", "report"]
 
 LABEL_STYLE = {"success": "green", "failure": "yellow", "discard": "dim", "": "magenta"}
-READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,14 +165,10 @@ def _range(values: np.ndarray) -> np.ndarray:
 
 
 def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with file.open("rb") as stream:
-            while block := stream.read(READ_BYTES):
-                digest.update(block)
+        return sha256_of(file)
     except OSError:
         return ""
-    return digest.hexdigest()
 
 
 def _topics(details: list[EpisodeReport]) -> tuple[TopicReport, ...]:

@@ -6,12 +6,14 @@ be read is listed as broken and never ends a listing.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys.store import Typestore
@@ -29,6 +31,7 @@ from sernf_teleop.episode_files import (
 from sernf_teleop.message_definitions import typestore_from
 
 MAGIC = b"\x89MCAP0\r\n"
+READ_BYTES = 1 << 20
 LABELLED_BY = re.compile(r"judge|operator:.+")
 
 
@@ -105,8 +108,7 @@ class DataSet:
     """being recorded at this moment, or waiting for the recorder's next start to be repaired"""
 
 
-@dataclass(frozen=True)
-class RawMessage:
+class RawMessage(NamedTuple):
     """`topic`: absolute. `log_time_ns`: of arrival at the recorder, since the epoch. `data`: CDR."""
 
     topic: str
@@ -152,26 +154,53 @@ def read_episode(path: Path) -> EpisodeInfo:
     return info
 
 
-def messages(episode: EpisodeInfo, topics: Collection[str] | None = None) -> Iterator[RawMessage]:
-    """Messages in the order of arrival, of the absolute `topics` or all of them. Raises EpisodeError."""
+class OpenBag:
+    """The file of one episode, open; see `open_bag`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @property
+    def types(self) -> Typestore:
+        """For `types.deserialize_cdr(message.data, message.msgtype)`."""
+        return typestore_from({connection.msgtype: connection.msgdef.data for connection in self._reader.connections})
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[RawMessage]:
+        """Messages in the order of arrival, of the absolute `topics` or all of them."""
+        wanted = [connection for connection in self._reader.connections if topics is None or connection.topic in topics]
+        for connection, log_time_ns, data in self._reader.messages(wanted) if wanted else ():
+            yield RawMessage(connection.topic, connection.msgtype, log_time_ns, data)
+
+
+@contextlib.contextmanager
+def open_bag(episode: EpisodeInfo) -> Iterator[OpenBag]:
+    """For those who need both types and messages: opening takes as long as some thousand messages. Raises EpisodeError."""
     try:
         with Reader(episode.file) as reader:
-            wanted = [connection for connection in reader.connections if topics is None or connection.topic in topics]
-            if not wanted:
-                return
-            for connection, log_time_ns, data in reader.messages(wanted):
-                yield RawMessage(connection.topic, connection.msgtype, log_time_ns, data)
+            yield OpenBag(reader)
     except (ReaderError, OSError) as error:
         raise EpisodeError(f"{episode.file}: {error}") from error
+
+
+def messages(episode: EpisodeInfo, topics: Collection[str] | None = None) -> Iterator[RawMessage]:
+    """Messages in the order of arrival, of the absolute `topics` or all of them. Raises EpisodeError."""
+    with open_bag(episode) as bag:
+        yield from bag.messages(topics)
 
 
 def typestore_of(episode: EpisodeInfo) -> Typestore:
-    """Types of the episode: `typestore_of(episode).deserialize_cdr(message.data, message.msgtype)`. Raises EpisodeError."""
-    try:
-        with Reader(episode.file) as reader:
-            return typestore_from({connection.msgtype: connection.msgdef.data for connection in reader.connections})
-    except (ReaderError, OSError) as error:
-        raise EpisodeError(f"{episode.file}: {error}") from error
+    """Types of the episode. Raises EpisodeError."""
+    with open_bag(episode) as bag:
+        return bag.types
+
+
+def sha256_of(file: Path) -> str:
+    """Of the bag's content, as in `EpisodeInfo.sha256`. Raises OSError."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def relabel(path: Path, *, label: str, labelled_by: str, note: str) -> None:

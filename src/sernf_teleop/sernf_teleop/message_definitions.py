@@ -5,6 +5,7 @@ Types of ROS 2 Kilted are known; every other one is read from the `.msg` files o
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,9 +44,17 @@ class MessageDefinitions:
 
 
 def typestore_from(definitions: dict[str, str]) -> Typestore:
-    """Types read back from the definitions that a bag carries (type to text), for machines without these packages."""
+    """Types read back from the definitions that a bag carries (type to text), for machines without these packages.
+
+    To be read only: whoever asks for the same definitions gets the same store, since all bags of a data set carry them.
+    """
+    return _store_of(frozenset(definitions.items()))
+
+
+@functools.lru_cache(maxsize=16)
+def _store_of(definitions: frozenset[tuple[str, str]]) -> Typestore:
     store = get_typestore(Stores.ROS2_KILTED)
-    for msgtype, text in definitions.items():
+    for msgtype, text in sorted(definitions):
         types = get_types_from_msg(text, msgtype)
         store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
     return store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sernf_node.timing_ring import TimingRing
 
 TICK_COLUMNS = np.dtype([("start_ns", np.int64), ("filter_s", np.float64), ("tick_s", np.float64)])
 COMMAND_COLUMNS = np.dtype([("stamp_ns", np.int64), ("arrived_ns", np.int64), ("executed_ns", np.int64)])
@@ -21,28 +22,19 @@ class Timings:
     """
 
     def __init__(self, ticks: int) -> None:
-        self._ticks = np.zeros(ticks, dtype=TICK_COLUMNS)
-        self._commands = np.zeros(max(1, ticks // COMMAND_SHARE), dtype=COMMAND_COLUMNS)
-        self._tick_count = 0
-        self._command_count = 0
+        self._ticks = TimingRing(TICK_COLUMNS, ticks)
+        self._commands = TimingRing(COMMAND_COLUMNS, max(1, ticks // COMMAND_SHARE))
 
     def tick(self, start_ns: int, filter_s: float, tick_s: float) -> None:
         """Note one tick."""
-        self._ticks[self._tick_count % len(self._ticks)] = (start_ns, filter_s, tick_s)
-        self._tick_count += 1
+        self._ticks.note(start_ns, filter_s, tick_s)
 
     def command(self, stamp_ns: int, arrived_ns: int, executed_ns: int) -> None:
         """Note one executed command."""
-        self._commands[self._command_count % len(self._commands)] = (stamp_ns, arrived_ns, executed_ns)
-        self._command_count += 1
+        self._commands.note(stamp_ns, arrived_ns, executed_ns)
 
     def save(self, path: Path) -> None:
         """Write `path` (ticks) and, beside it, `<stem>_commands.npy`, oldest row first; structured arrays for `numpy.load`."""
         path = path.with_suffix(".npy")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, _oldest_first(self._ticks, self._tick_count))
-        np.save(path.with_name(path.stem + "_commands.npy"), _oldest_first(self._commands, self._command_count))
-
-
-def _oldest_first(ring: NDArray[np.void], count: int) -> NDArray[np.void]:
-    return ring[:count] if count <= len(ring) else np.roll(ring, -(count % len(ring)), axis=0)
+        self._ticks.save(path)
+        self._commands.save(path.with_name(path.stem + "_commands.npy"))

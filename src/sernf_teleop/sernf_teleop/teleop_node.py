@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 
 from sernf_msgs.msg import BridgeState, JointCommand, TaskState
 from sernf_node import DiagnosticLevel, Diagnostics, SernfNode, run_node
+from sernf_node.stamps import IncreasingStamps
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
 from sernf_robot.limits import load_limits
@@ -40,7 +41,6 @@ from sernf_teleop.synergies import HandSynergies
 COMMANDS = QoSProfile(depth=10)
 STATES = QoSProfile(depth=50)
 SHOW_PERIOD_S = 0.1
-SLEWED_NS = 50_000_000
 MODES = {
     value: name.removeprefix("MODE_").lower()
     for name, value in (
@@ -80,7 +80,7 @@ class TeleopNode(SernfNode[TeleopConfig]):
             config.jog.max_lead_rad,
         )
         self._scene_seed = 0
-        self._last_stamp_ns = 0
+        self._stamps = IncreasingStamps()
         self._shown_s = 0.0
         self._wire(device.inputs)
 
@@ -185,14 +185,10 @@ class TeleopNode(SernfNode[TeleopConfig]):
     def _publish(self, command: Outgoing) -> None:
         message = JointCommand(source=self.config.source, joint_names=JOINTS, release=command.release)
         message.position_rad = np.nan_to_num(command.position_rad).tolist() if command.release else command.position_rad.tolist()
-        self._last_stamp_ns = self._next_stamp_ns(time.time_ns())
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(self._last_stamp_ns, 1_000_000_000)
+        # After a clock that was set back the bridge wants a re-arm.
+        stamp_ns = self._stamps.next(time.time_ns())
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         self._commands.publish(message)
-
-    def _next_stamp_ns(self, now_ns: int) -> int:
-        """Strictly increasing while the clock is slewed; one that was set back is followed, and the bridge wants a re-arm."""
-        set_back = self._last_stamp_ns - now_ns > SLEWED_NS
-        return now_ns if set_back else max(now_ns, self._last_stamp_ns + 1)
 
     async def _on_demonstrate(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Answers when the demonstration has started, or why it has not."""

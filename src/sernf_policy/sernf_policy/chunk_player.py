@@ -32,6 +32,11 @@ class PlayerConfig:
                 f"expected execute_steps and lead_steps of at least 1 and blend_steps of at least 0, got {self.execute_steps}, "
                 f"{self.lead_steps} and {self.blend_steps}"
             )
+        if self.execute_steps < self.lead_steps:
+            raise ValueError(
+                f"expected execute_steps of at least lead_steps, because one chunk is computed at a time, got "
+                f"{self.execute_steps} and {self.lead_steps}"
+            )
 
     def check_horizon(self, horizon: int) -> None:
         """Raises ValueError when a chunk of `horizon` steps is too short to be played like this."""
@@ -74,14 +79,19 @@ class ChunkPlayer:
         self._fading: _Playing | None = None
         self._next: _Playing | None = None
         self._asked_tick: int | None = None
+        self._jump_rad = 0.0
 
     def wants_chunk(self, tick: int) -> bool:
         """Whether to compute a chunk from the observation of `tick`. Stays False until that chunk is offered or `withdraw`n."""
+        self._change_over(tick)
         if self._asked_tick is not None or self._next is not None:
             return False
         current = self._current
-        if current is not None and tick < current.from_tick + self.config.execute_steps - self.config.lead_steps:
-            return False
+        if current is not None:
+            # A chunk that came late ends before all of its steps to be executed have been.
+            needed_tick = min(current.from_tick + self.config.execute_steps, _last_tick(current) + 1)
+            if tick < needed_tick - self.config.lead_steps:
+                return False
         self._asked_tick = tick
         return True
 
@@ -101,7 +111,8 @@ class ChunkPlayer:
 
     def step(self, tick: int) -> PlayedStep | None:
         """The target for `tick`; None when no chunk covers it, which means: hold."""
-        jump_rad = self._change_over(tick)
+        self._change_over(tick)
+        jump_rad, self._jump_rad = self._jump_rad, 0.0
         current = self._current
         if current is None or not current.observed_tick <= tick <= _last_tick(current):
             return None
@@ -112,23 +123,21 @@ class ChunkPlayer:
             target = share * target + (1.0 - share) * self._fading.chunk[tick - self._fading.observed_tick]
         return PlayedStep(target, current.chunk_id, tick - current.observed_tick, jump_rad)
 
-    def _change_over(self, tick: int) -> float:
-        """Let the waiting chunk take over when it is due; returns the seam's jump (rad)."""
+    def _change_over(self, tick: int) -> None:
+        """Let the waiting chunk take over when it is due, and note the seam's jump (rad)."""
         waiting, current = self._next, self._current
         if waiting is None or tick < waiting.observed_tick + self.config.lead_steps:
-            return 0.0
+            return
         self._next = None
         if tick > _last_tick(waiting):
-            return 0.0
-        jump_rad = 0.0
+            return
+        self._jump_rad = 0.0
         self._fading = None
         if current is not None and tick <= _last_tick(current):
             self._fading = current
-            jump_rad = float(
-                np.abs(waiting.chunk[tick - waiting.observed_tick] - current.chunk[tick - current.observed_tick]).max()
-            )
+            there, here = waiting.chunk[tick - waiting.observed_tick], current.chunk[tick - current.observed_tick]
+            self._jump_rad = float(np.abs(there - here).max())
         self._current = _Playing(waiting.chunk, waiting.observed_tick, waiting.chunk_id, tick)
-        return jump_rad
 
 
 def _last_tick(playing: _Playing) -> int:

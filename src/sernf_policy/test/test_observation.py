@@ -1,0 +1,88 @@
+"""From what is measured to what the policy sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
+from sernf_policy.observation import Array, Array32, ObservationBuilder, Snapshot
+from sernf_robot.kinematics import Kinematics, quaternion_to_matrix
+
+LAYOUT = PolicyLayout(task="duck", observation=DUCK_OBSERVATION)
+KINEMATICS = Kinematics()
+UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
+QUARTER_TURN = np.array([np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)])
+HOME = np.zeros(24)
+HOME[[3, 5]] = [-1.8, 1.8]
+
+
+def snapshot(joints: Array = HOME, duck: Array | None = None, quaternion: Array = UPRIGHT) -> Snapshot:
+    return Snapshot(
+        joint_position_rad=joints,
+        commanded_position_rad=joints + 0.01,
+        object_poses={
+            "duck": (np.array([0.5, 0.1, 0.02]) if duck is None else duck, quaternion),
+            "bowl": (np.array([0.4, -0.2, 0.0]), UPRIGHT),
+        },
+    )
+
+
+def term(vector: Array32, name: str) -> Array32:
+    return vector[LAYOUT.slice_of(name)]
+
+
+def test_every_term_lies_where_the_layout_says() -> None:
+    vector = ObservationBuilder(LAYOUT, KINEMATICS).vector(snapshot(quaternion=QUARTER_TURN))
+    hand_m, hand = KINEMATICS.hand_pose(HOME)
+    assert vector.dtype == np.float32 and vector.shape == (LAYOUT.observation_size,)
+    np.testing.assert_allclose(term(vector, "joint_position"), HOME, atol=1e-6)
+    np.testing.assert_allclose(term(vector, "commanded_position"), HOME + 0.01, atol=1e-6)
+    np.testing.assert_allclose(term(vector, "hand_position"), hand_m, atol=1e-6)
+    np.testing.assert_allclose(term(vector, "hand_rotation"), np.concatenate([hand[:, 0], hand[:, 1]]), atol=1e-6)
+    np.testing.assert_allclose(term(vector, "object_position/duck"), [0.5, 0.1, 0.02], atol=1e-6)
+    np.testing.assert_allclose(term(vector, "object_rotation/duck"), [0, 1, 0, -1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(hand @ term(vector, "object_in_hand/bowl") + hand_m, [0.4, -0.2, 0.0], atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    angle=st.floats(-3.0, 3.0),
+    axis=st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1)).filter(lambda a: np.linalg.norm(a) > 0.1),
+)
+def test_a_quaternion_and_its_negative_are_the_same_rotation(angle: float, axis: tuple[float, float, float]) -> None:
+    """Why rotations are columns of matrices: a sign that flips between two messages must not be seen."""
+    direction = np.array(axis) / np.linalg.norm(axis)
+    quaternion = np.concatenate([[np.cos(angle / 2)], np.sin(angle / 2) * direction])
+    builder = ObservationBuilder(LAYOUT, KINEMATICS)
+    np.testing.assert_allclose(
+        builder.vector(snapshot(quaternion=quaternion)), builder.vector(snapshot(quaternion=-quaternion)), atol=1e-6
+    )
+    columns = term(builder.vector(snapshot(quaternion=quaternion)), "object_rotation/duck").reshape(2, 3).T
+    np.testing.assert_allclose(columns, quaternion_to_matrix(quaternion)[:, :2], atol=1e-6)
+
+
+def test_what_the_hand_holds_stays_where_it_is_in_the_hand() -> None:
+    builder = ObservationBuilder(LAYOUT, KINEMATICS)
+    in_hand = np.array([0.02, -0.01, 0.1])
+    for first in (-0.5, 0.0, 0.7):
+        joints = HOME.copy()
+        joints[0] = first
+        hand_m, hand = KINEMATICS.hand_pose(joints)
+        vector = builder.vector(snapshot(joints, duck=hand @ in_hand + hand_m))
+        np.testing.assert_allclose(term(vector, "object_in_hand/duck"), in_hand, atol=1e-6)
+
+
+def test_a_missing_object_is_an_error_not_a_zero() -> None:
+    incomplete = Snapshot(joint_position_rad=HOME, commanded_position_rad=HOME, object_poses={})
+    with pytest.raises(KeyError, match="duck"):
+        ObservationBuilder(LAYOUT, KINEMATICS).vector(incomplete)
+
+
+def test_a_wrong_number_of_joints_is_an_error() -> None:
+    builder = ObservationBuilder(LAYOUT, KINEMATICS)
+    odd = Snapshot(joint_position_rad=HOME, commanded_position_rad=HOME[:5], object_poses=snapshot().object_poses)
+    with pytest.raises(ValueError, match="expected an observation of 75 numbers, got 56"):
+        builder.vector(odd)

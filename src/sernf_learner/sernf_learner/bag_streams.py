@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from rosbags.typesys import TypesysError
 
 from sernf_learner.cdr_table import Block, read_blocks, stamps_ns, time_fields
 from sernf_robot.joints import indices_of
@@ -28,7 +29,7 @@ ROBOT_FRAME = "fr3_link0"
 MODE_TRACK = 2
 SLEWED_NS = 50_000_000
 """Stamps may go back this far, since several clocks are read for one; beyond that a clock was set, and nothing can be aligned."""
-UNREADABLE = (struct.error, ValueError, TypeError, LookupError, AssertionError, RuntimeError)
+UNREADABLE = (TypesysError, struct.error, ValueError, TypeError, LookupError, ArithmeticError, AssertionError, RuntimeError)
 """What the reading of damaged bytes raises, besides its own errors."""
 
 
@@ -107,10 +108,6 @@ def read_streams(info: EpisodeInfo, joint_names: Sequence[str], objects: Sequenc
             f"expected poses of {', '.join(wanted)}, got {', '.join(known) or 'none'}; record with a pose estimator for "
             f"{', '.join(missing)} running"
         )
-    for name in (JOINT_STATES, BRIDGE_STATE):
-        topic = info.topic(name)
-        if topic is None or topic.messages == 0:
-            raise EpisodeError(f"expected messages on {name}, got none: the bridge was not running; discard this episode")
     try:
         raw = _Raw(info, (JOINT_STATES, BRIDGE_STATE, JOINT_COMMAND, TASK_STATE, *(_pose_topic(name) for name in wanted)))
         return Streams(
@@ -153,11 +150,13 @@ class _Raw:
                 self._data[message.topic].append(message.data)
                 self._types[message.topic] = message.msgtype
 
-    def columns(self, topic: str, fields: Sequence[str]) -> tuple[int, list[Block]]:
-        """How many messages, and their blocks."""
+    def columns(self, topic: str, fields: Sequence[str], *, may_lack: bool = False) -> tuple[int, list[Block]]:
+        """How many messages, and their blocks. Raises EpisodeError when there is none, unless the topic `may_lack`."""
         data = self._data[self._prefix + topic]
-        if not data:
+        if not data and may_lack:
             return 0, []
+        if not data:
+            raise EpisodeError(f"expected messages on {topic}, got none: its node was not running; discard this episode")
         return len(data), list(read_blocks(data, self._store, self._types[self._prefix + topic], fields))
 
 
@@ -196,7 +195,7 @@ def _bridge_states(raw: _Raw, joint_names: Sequence[str]) -> BridgeStates:
 
 def _joint_commands(raw: _Raw, joint_names: Sequence[str]) -> JointCommands:
     fields = (*time_fields("header.stamp"), "source", "joint_names", "position_rad", "release")
-    count, blocks = raw.columns(JOINT_COMMAND, fields)
+    count, blocks = raw.columns(JOINT_COMMAND, fields, may_lack=True)
     stamp_ns, position = np.zeros(count, dtype=np.int64), np.full((count, len(joint_names)), np.nan)
     source, is_release = np.full(count, "", dtype=object), np.zeros(count, dtype=bool)
     for block in blocks:
@@ -210,7 +209,7 @@ def _joint_commands(raw: _Raw, joint_names: Sequence[str]) -> JointCommands:
 
 
 def _task_states(raw: _Raw) -> TaskStates:
-    count, blocks = raw.columns(TASK_STATE, (*time_fields("header.stamp"), "seed", "elapsed_s", "success", "done"))
+    count, blocks = raw.columns(TASK_STATE, (*time_fields("header.stamp"), "seed", "elapsed_s", "success", "done"), may_lack=True)
     stamp_ns, seed = (np.zeros(count, dtype=np.int64) for _ in range(2))
     elapsed_s = np.zeros(count)
     success, done = (np.zeros(count, dtype=bool) for _ in range(2))

@@ -25,6 +25,11 @@ from sernf_teleop.episode_files import EpisodeError
 SAME_RATE = 0.1
 FEW_COMMANDS = 3
 """too few to tell a rate from"""
+DISTURBED = 0.5
+"""A gap that differs by more than this part from the ordinary one is a stall, a loss, or the catching up after one."""
+LONGEST_DELAY_NS = 1_000_000_000
+"""The bridge refuses what is older than a part of this."""
+LONGEST_EPISODE_NS = 3600 * 1_000_000_000
 MOST_SLOTS_LATE = 1
 """A command is put this many ticks before its own time to make room for those behind it; beyond that it counts as superseded."""
 
@@ -68,7 +73,7 @@ def executed_commands(bridge: BridgeStates, commands: JointCommands) -> Executed
 
     What the bridge executed before the recording began is told by its first message too; it counts only if it was recorded.
     """
-    before = np.concatenate([[0], bridge.command_ns[:-1]])
+    before = np.append(0, bridge.command_ns[:-1])
     is_new = (bridge.command_ns != before) & (bridge.command_ns != 0)
     is_new[0] &= bridge.command_ns[0] in commands.stamp_ns
     rows = np.flatnonzero(is_new & np.isfinite(bridge.requested_rad).all(axis=1))
@@ -76,9 +81,12 @@ def executed_commands(bridge: BridgeStates, commands: JointCommands) -> Executed
         raise EpisodeError("expected commands that the bridge executed, got none: nobody moved the robot; discard this episode")
     sent_by = dict(zip(commands.stamp_ns.tolist(), commands.source))
     source = [sent_by.get(int(bridge.command_ns[row]), bridge.active_source[row]) for row in rows]
+    decided_ns, begin_ns = bridge.command_ns[rows], bridge.stamp_ns[rows]
+    if (np.abs(begin_ns - decided_ns) > LONGEST_DELAY_NS).any() or begin_ns[-1] - begin_ns[0] > LONGEST_EPISODE_NS:
+        raise EpisodeError("expected commands that were executed soon after they were decided, got stamps that cannot be right")
     return ExecutedCommands(
-        decided_ns=bridge.command_ns[rows],
-        begin_ns=bridge.stamp_ns[rows],
+        decided_ns=decided_ns,
+        begin_ns=begin_ns,
         target_rad=bridge.requested_rad[rows],
         source=np.array(source, dtype=object),
     )
@@ -90,7 +98,7 @@ def lay_grid(commands: ExecutedCommands, start_rad: Array, period_ns: int) -> Gr
     for begin, end in _stretches(commands.source):
         stretch = commands.part(slice(begin, end))
         next_ns = int(commands.decided_ns[end]) if end < len(commands) else None
-        own_ns = int(np.median(np.diff(stretch.decided_ns))) if len(stretch) > FEW_COMMANDS else period_ns
+        own_ns = _period_of(stretch.decided_ns) if len(stretch) > FEW_COMMANDS else period_ns
         if abs(own_ns - period_ns) <= SAME_RATE * period_ns:
             pieces.append(_one_each(stretch, own_ns, next_ns))
         else:
@@ -105,6 +113,13 @@ def lay_grid(commands: ExecutedCommands, start_rad: Array, period_ns: int) -> Gr
         target_rad=target,
         source=source,
     )
+
+
+def _period_of(decided_ns: Times) -> int:
+    """Mean of the gaps that are not disturbed: the median alone is off when stamps come in steps of the control period."""
+    gaps = np.diff(decided_ns)
+    ordinary = np.median(gaps)
+    return int(gaps[np.abs(gaps - ordinary) <= DISTURBED * ordinary].mean())
 
 
 Piece = tuple[Times, Times, Array, NDArray[np.object_]]

@@ -66,18 +66,24 @@ def align(streams: Streams, *, source: str, seed: int, period_ns: int) -> Ticks:
     commanded_rad = np.concatenate([start_rad[None], action_rad[:-1]])
     decided_ns = grid.decided_ns[rows]
     poses = [stream.pose[_newest(stream.stamp_ns, decided_ns)] for stream in streams.objects.values()]
+    arrays = {
+        "joint_position_rad": measured.position_rad[_newest(measured.stamp_ns, decided_ns)],
+        "commanded_position_rad": commanded_rad[rows],
+        "action_rad": action_rad[rows],
+        "requested_rad": _requested(streams.commands, grid, follows, source, period_ns)[rows],
+        "object_pose": np.stack(poses, axis=1) if poses else np.zeros((len(decided_ns), 0, 7)),
+    }
+    for name, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise EpisodeError(f"expected finite numbers, got NaN or infinity in {name}; discard this episode")
     success, failure = _judged(streams.task, decided_ns, scene)
     return Ticks(
         source=source,
         objects=tuple(streams.objects),
-        joint_position_rad=measured.position_rad[_newest(measured.stamp_ns, decided_ns)],
-        commanded_position_rad=commanded_rad[rows],
-        action_rad=action_rad[rows],
-        requested_rad=_requested(streams.commands, grid, follows, source, period_ns)[rows],
-        object_pose=np.stack(poses, axis=1) if poses else np.zeros((len(decided_ns), 0, 7)),
         taken_over=np.asarray((grid.source == TELEOP)[rows] & (source != TELEOP), dtype=bool),
         rows_until_success=success,
         rows_until_failure=failure,
+        **arrays,
     )
 
 

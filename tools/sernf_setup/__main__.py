@@ -16,7 +16,7 @@ from sernf_setup.preparation import clean, prepare
 from sernf_setup.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_THE_STACK = ("up", "demos", "bag", "bench", "teleop")
+OF_THE_STACK = ("up", "demos", "rollouts", "bag", "finetune", "train", "eval", "bench", "teleop")
 """Commands that package `sernf` holds."""
 
 USAGE = """\
@@ -30,8 +30,14 @@ the robot
   demos --task duck ...    record demonstrations as rosbag2
   teleop                   drive the robot by hand
   bag DIR                  look into recorded episodes and name what is broken
+  rollouts                 let the policy act, record and label
   bench control | sim      measure
   each explains itself: ./sernf demos --help
+
+learning
+  finetune --stage S ...   ask the running robot's learner for training, and follow it
+  train --stage S ...      train here and now, without ROS
+  eval --weights W ...     measure a policy in simulation, faster than real time
 
 the environment
   ros2 ...                 the ros2 command:  ./sernf ros2 launch sernf bringup.launch.py

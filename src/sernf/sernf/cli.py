@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from sernf import learning_commands
+from sernf.terminal import Physics, Task, console, fail
 
 app = typer.Typer(
     name="sernf",
@@ -23,22 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A dexterous robot that learns from a few demonstrations and improves its own policy. Start with: [bold]./sernf up[/]",
 )
-console = Console(stderr=True)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-class Task(str, Enum):
-    """Tasks that the simulation knows."""
-
-    duck = "duck"
-
-
-class Physics(str, Enum):
-    """Sets of physics; the twin stands in for reality."""
-
-    nominal = "nominal"
-    twin = "twin"
 
 
 class Speed(str, Enum):
@@ -100,9 +88,9 @@ def demos(
             task=task.value, episodes=episodes, directory=out, seed=seed, physics=physics.value, cameras=cameras, console=console
         )
     except (GraphError, CallError) as error:
-        _fail(str(error))
+        fail(str(error))
     except KeyboardInterrupt:
-        _fail(f"interrupted; call the same command again to go on in {out}")
+        fail(f"interrupted; call the same command again to go on in {out}")
     successes = sum(outcome.label == "success" for outcome in outcomes)
     dropped = sum(outcome.dropped for outcome in outcomes)
     console.print(
@@ -120,7 +108,7 @@ def bag(
     from sernf import bag_report
 
     if not directory.is_dir():
-        _fail(
+        fail(
             f"expected a folder of episodes, got {directory}, which does not exist; record some: ./sernf demos --out {directory}"
         )
     report = bag_report.report(directory)
@@ -146,7 +134,7 @@ def bench(
     try:
         report = importlib.import_module(f"sernf.bench.{name.value}").measure(seconds, console)
     except RuntimeError as error:
-        _fail(str(error))
+        fail(str(error))
     print_report(name.value, report, console)
     if json:
         typer.echo(as_json(name.value, time.monotonic() - started, where, report))
@@ -166,9 +154,7 @@ def teleop(
     run_in_terminal(device.value, config, context.args)
 
 
-def _fail(message: str) -> None:
-    console.print(f"[red]sernf:[/] {message}", highlight=False)
-    raise typer.Exit(1)
+learning_commands.register(app)
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,16 @@ from sernf.episode_runner import EpisodeOutcome, EpisodeRunner, EpisodeRunnerCon
 from sernf.episode_series import ATTEMPTS, LOG_NAME, PRIVATE_DOMAIN, missing_seeds, recorded_episodes, run_series
 from sernf.graph import Graph, spinning_node
 from sernf.service_calls import CallError, ServiceCalls
+from sernf.terminal import WhichGraph
 from sernf_msgs.msg import PolicyVersion
 from sernf_msgs.srv import LoadWeights, ResetScene, SetPolicyMode, SetSource
+from sernf_policy.shipped_weights import ShippedWeightsError, weights_path
 from sernf_robot.success_rate import describe_rate, wilson_interval
 from sernf_teleop.episode_files import EpisodeError, write_durably
 from sernf_teleop.episodes import EpisodeInfo, messages, typestore_of
 
-DISCOVERY_S = 3.0
+DISCOVERY_S = 6.0
+"""how long nodes may take to see each other"""
 LOAD_TIMEOUT_S = 60.0
 OPERATOR_TIMEOUT_S = 3600.0
 NOTE_FILE = "rollouts.json"
@@ -40,25 +42,17 @@ NOTE_FILE = "rollouts.json"
 NEWEST = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class WhichGraph(str, Enum):
-    """AUTO: the graph that runs in this ROS domain if there is one, otherwise an own one."""
-
-    AUTO = "auto"
-    RUNNING = "running"
-    OWN = "own"
-
-
 @dataclass(frozen=True, kw_only=True)
 class RolloutRequest:
     """`out`: folder of an own graph's episodes. `physics`, `out`: only of an own graph; a running one has its own.
 
-    `weights`: file to run, empty for what the policy runs anyway.
+    `weights`: file or shipped name, empty for what the policy runs anyway.
     """
 
     task: str
     episodes: int
     seed: int
-    graph: WhichGraph = WhichGraph.AUTO
+    graph: WhichGraph = WhichGraph.auto
     out: Path | None = None
     physics: str | None = None
     weights: str = ""
@@ -115,11 +109,11 @@ class RolloutResult:
 
 def run_rollouts(request: RolloutRequest, console: Console) -> RolloutResult:
     """Run the episodes that are missing. Raises GraphError or CallError when something does not work."""
-    if request.graph is not WhichGraph.OWN:
+    if request.graph is not WhichGraph.own:
         with spinning_node("rollouts") as node:
             if _is_up(ServiceCalls(node)):
                 return _in_running_graph(node, request, console)
-        if request.graph is WhichGraph.RUNNING:
+        if request.graph is WhichGraph.running:
             raise CallError(
                 f"expected a running graph with a policy in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}, found none within "
                 f"{DISCOVERY_S:g} s; start one (./sernf up rollouts:=false), or use --graph own"
@@ -143,7 +137,7 @@ def _in_running_graph(node: Node, request: RolloutRequest, console: Console) -> 
     seeds = list(range(request.seed, request.seed + request.episodes)) if simulated else [0] * request.episodes
     make_referee = None if simulated else _operator(console)
     watch = VersionWatch(node)
-    _load(calls, request.weights)
+    _load(calls, request.weights, request.task)
     runner = EpisodeRunner(node, _config(request), make_referee=make_referee)
     outcomes = run_series(runner, seeds, console, total=request.episodes, attempts=ATTEMPTS if simulated else None)
     directory = str(Path(outcomes[-1].path).parent) if outcomes else ""
@@ -172,7 +166,7 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
         runner = EpisodeRunner(node, config, check=graph.check)
         watch = VersionWatch(node)
         runner.wait_for_graph()
-        _load(runner.calls, request.weights)
+        _load(runner.calls, request.weights, request.task)
         if not runner.calls.wait_until(lambda: bool(watch.version.sha256), config.startup_timeout_s):
             raise CallError("the policy runs no weights; name some with --weights")
         _check_same(directory, {"sha256": watch.version.sha256, "version": watch.version.version, "physics": physics}, earlier)
@@ -215,12 +209,13 @@ def _operator(console: Console) -> Callable[[ServiceCalls], Referee]:
     return lambda calls: OperatorReferee(calls, lines, console.print, getpass.getuser(), OPERATOR_TIMEOUT_S)
 
 
-def _load(calls: ServiceCalls, weights: str) -> None:
+def _load(calls: ServiceCalls, weights: str, task: str) -> None:
     if not weights:
         return
-    file = Path(weights).expanduser().absolute()
-    if not file.is_file():
-        raise CallError(f"--weights: expected a file, got {weights}, which does not exist")
+    try:
+        file = weights_path(weights, task)
+    except ShippedWeightsError as error:
+        raise CallError(f"--weights: {error}") from error
     calls.call(LoadWeights, "policy/load_weights", LoadWeights.Request(file=str(file)), timeout_s=LOAD_TIMEOUT_S)
 
 

@@ -59,14 +59,14 @@ class ServiceCalls:
             )
 
     def call(self, service_type: type[Any], name: str, request: Any = None, *, timeout_s: float = 10.0) -> Any:
-        """Response of the service, with `success` true. Raises CallError on silence and refusal."""
+        """Response of the service, with `success` true if it has that. Raises CallError on silence and refusal."""
         self.wait_for_service(service_type, name, timeout_s)
         future = self._client(service_type, name).call_async(service_type.Request() if request is None else request)
         if not self.wait_until(future.done, timeout_s):
             future.cancel()
             raise CallError(f"service {name} did not answer within {timeout_s:g} s; its node hangs or has died, see its log")
         response = future.result()
-        if not response.success:
+        if not getattr(response, "success", True):
             raise CallError(f"{name} refused: {response.message}")
         return response
 

@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
 
 from sernf_msgs.msg import BridgeState, JointCommand, TaskState
-from sernf_msgs.srv import EndEpisode, ResetScene, SetPolicyMode, SetSource, StartEpisode
+from sernf_msgs.srv import EndEpisode, LoadWeights, ResetScene, SetPolicyMode, SetSource, StartEpisode
 
 
 class FakeGraph:
@@ -47,6 +47,7 @@ class FakeGraph:
             (Trigger, "teleop/demonstrate"),
             (Trigger, "teleop/cancel"),
             (SetPolicyMode, "policy/set_mode"),
+            (LoadWeights, "policy/load_weights"),
         ):
             node.create_service(service_type, name, self._answer(name))
 
@@ -65,7 +66,7 @@ class FakeGraph:
 
     def _answer(self, name: str) -> Callable[[Any, Any], Any]:
         def callback(request: Any, response: Any) -> Any:
-            told = (getattr(request, field, "") for field in ("source", "label", "mode"))
+            told = (getattr(request, field, "") for field in ("source", "label", "mode", "file"))
             self.calls.append(":".join(filter(None, (name, *told))))
             response.success = name not in self.refuse
             response.message = "" if response.success else "refused on purpose"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 
 from sernf_learner.jobs import JobRecord
 from sernf_learner.training_job import PARENT_STAGES, JobError, Stage, Weights
+from sernf_policy.shipped_weights import ShippedWeightsError, weights_path
 from sernf_teleop.episodes import EpisodeInfo, read_dataset
 
 LABELS_TO_LEARN_FROM = ("success", "failure")
@@ -115,14 +116,12 @@ def choose_parent(stage: Stage, dataset: Path, records: Iterable[JobRecord], run
     )
 
 
-def named_parent(overrides: Mapping[str, Any]) -> str | None:
-    """The file that the override `parent` names, absolute; None without it. Raises JobError."""
-    if "parent" not in overrides:
-        return None
-    file = Path(str(overrides["parent"])).expanduser().absolute()
-    if not file.is_file():
-        raise JobError(f"parent: expected a checkpoint, got {file}, which does not exist on the learner's machine")
-    return str(file)
+def named_parent(wanted: str, task: str) -> str:
+    """The weights file, absolute, that a path or the name of a shipped stage of `task` means. Raises JobError."""
+    try:
+        return str(weights_path(wanted, task))
+    except ShippedWeightsError as error:
+        raise JobError(f"parent: {error}") from error
 
 
 def _unfit(episode: EpisodeInfo) -> str:

@@ -158,7 +158,11 @@ class Learner:
             )
         dataset = Path(request.dataset).expanduser().absolute()
         summary = check_dataset(dataset)
-        parent, origin = self._parent(stage, dataset, overrides, running_weights)
+        if "parent" in overrides:
+            parent = origin = named_parent(str(overrides["parent"]), summary.task)
+        else:
+            weights = choose_parent(stage, dataset, self._queue.records(), running_weights)
+            parent, origin = ("", "nothing") if weights is None else (weights.file, weights.version or weights.file)
         job_id = f"{self._next_number():04d}-{stage.value}"
         job = TrainingJob(
             folder=self._directory / "jobs" / job_id,
@@ -229,14 +233,6 @@ class Learner:
         news.weights = self._queue.unannounced()
         self._has_told = True
         return news
-
-    def _parent(self, stage: Stage, dataset: Path, overrides: Mapping[str, Any], running: Weights | None) -> tuple[str, str]:
-        """File of the weights to start from, and what to call them."""
-        named = named_parent(overrides)
-        if named is not None:
-            return named, named
-        weights = choose_parent(stage, dataset, self._queue.records(), running)
-        return ("", "nothing") if weights is None else (weights.file, weights.version or weights.file)
 
     def _next_number(self) -> int:
         """Jobs that the history has forgotten still have their folders."""

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from sernf_learner.training_job import JobError, TrainingJob
+from sernf_learner.training_job import JobError, TrainingJob, Weights
 
 EVENTS_FILE = "events.jsonl"
 LOCK_FILE = ".train_job.lock"
@@ -58,6 +58,12 @@ def run(
     run_job(job, report, should_stop, new_episodes)
 
 
+def told_weights(folder: Path) -> list[Weights]:
+    """Weights that the processes of the job in `folder` have told of, the oldest first; none where no job has been."""
+    events = (json.loads(line) for line in _whole_lines(folder / EVENTS_FILE)[0])
+    return [Weights.from_mapping(event) for event in events if event["event"] == "checkpoint"]
+
+
 class Reporter:
     """Writes events as lines, and keeps those that must not be lost. A mute one only remembers how the job ended."""
 
@@ -72,14 +78,11 @@ class Reporter:
 
     def replay(self) -> None:
         """Tell again what earlier processes of this job have told for good."""
-        if not self._journal.is_file():
-            return
-        text = self._journal.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) < len(text) and self._lines is not None:
+        lines, broken = _whole_lines(self._journal)
+        if broken and self._lines is not None:
             # A process that was killed while it wrote left half a line, which nobody has heard of yet.
-            os.truncate(self._journal, len(whole))
-        for line in whole.splitlines():
+            os.truncate(self._journal, self._journal.stat().st_size - broken)
+        for line in lines:
             self._tell(json.loads(line))
 
     def __call__(self, event: Event) -> None:
@@ -200,6 +203,13 @@ def _locked(folder: Path, stop: threading.Event) -> Iterator[None]:
             if stop.wait(0.1):
                 break
         yield
+
+
+def _whole_lines(file: Path) -> tuple[list[bytes], int]:
+    """Finished lines of a file, none if it does not exist, and how many bytes come behind them."""
+    text = file.read_bytes() if file.is_file() else b""
+    end = text.rfind(b"\n") + 1
+    return text[:end].splitlines(), len(text) - end
 
 
 def _as_json(event: Event) -> str:

@@ -66,6 +66,12 @@ class TrainingJob:
             raise JobError(f"steps: expected 0 (the stage's default) to {LONGEST_STEPS}, got {self.steps}")
         if self.seed < 0:
             raise JobError(f"seed: expected 0 or more, got {self.seed}")
+        try:
+            json.dumps(dict(self.overrides))
+        except TypeError as error:
+            raise JobError(
+                f"overrides: expected numbers, texts, lists and mappings, got {dict(self.overrides)}: {error}"
+            ) from error
 
     def to_mapping(self) -> dict[str, Any]:
         """As in job.json, which does not name the folder that it lies in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -152,13 +153,16 @@ class TestParents:
 
 def test_a_named_parent_must_exist(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").touch()
-    assert named_parent({}) is None
-    assert named_parent({"parent": str(tmp_path / "w.safetensors")}) == str(tmp_path / "w.safetensors")
-    with pytest.raises(JobError, match="parent: expected a checkpoint, got /no/such"):
-        named_parent({"parent": "/no/such"})
+    assert named_parent(str(tmp_path / "w.safetensors"), "duck") == str(tmp_path / "w.safetensors")
+    for wrong in ("/no/such", "no_such_stage", "."):
+        with pytest.raises(JobError, match=r"parent: .*expected a weights file or a shipped name"):
+            named_parent(wrong, "duck")
 
 
-@pytest.mark.parametrize("wrong", [{"job_id": ""}, {"job_id": "a/b"}, {"steps": -1}, {"steps": 10**9}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"job_id": ""}, {"job_id": "a/b"}, {"steps": -1}, {"steps": 10**9}, {"seed": -1}, {"overrides": {"day": date(2026, 1, 1)}}],
+)
 def test_a_job_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(JobError, match=next(iter(wrong))):
         make_job(**{"job_id": "1", **wrong})

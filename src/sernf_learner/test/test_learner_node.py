@@ -162,7 +162,7 @@ def test_requests_that_cannot_be_met_are_refused_with_the_reason(client: Client,
         ({"stage": "sleeping"}, "stage: expected one of imitation"),
         ({"dataset": Path("/no/such")}, "does not exist on the learner's machine"),
         ({"stage": "offline_rl"}, "offline_rl: expected weights of stage critic_warmup"),
-        ({"parent": "/no/such"}, "parent: expected a checkpoint"),
+        ({"parent": "/no/such"}, "parent: /no/such: expected a weights file"),
     ):
         answer = client.train(**{"dataset": demos, **fields})
         assert not answer.success

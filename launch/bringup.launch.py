@@ -78,6 +78,10 @@ ARGUMENTS = {
         "demonstrated.",
     ),
     "policy": Argument(default="auto", choices=AUTO_SWITCH, description="Run the policy. auto: where its node is installed."),
+    "weights": Argument(
+        default="",
+        description="What the policy runs first: a file, or a shipped name; empty: the last shipped stage of the task.",
+    ),
     "learner": Argument(
         default="auto", choices=AUTO_SWITCH, description="Run the learner. auto: where sernf_learner is installed."
     ),
@@ -116,6 +120,7 @@ class Bringup:
     demonstrate: bool
     rollouts: bool
     policy: bool
+    weights: str
     learner: bool
     teleop: bool
     recorder: bool
@@ -155,6 +160,7 @@ def read_arguments(values: dict[str, str]) -> Bringup:
         demonstrate=demonstrate,
         rollouts=_settle(values["rollouts"], policy and all_simulated and not demonstrate),
         policy=policy,
+        weights=_absolute_file(values["weights"]),
         learner=_settle(values["learner"], is_installed("sernf_learner", "learner_node")),
         teleop=_settle(values["teleop"], operator not in ("none", "keyboard")),
         recorder=values["recorder"] == "true",
@@ -214,6 +220,12 @@ def _settle(value: str, automatic: bool) -> bool:
     return automatic if value == "auto" else value == "true"
 
 
+def _absolute_file(text: str) -> str:
+    """An existing file's absolute path; anything else as it is, for it may be a shipped name."""
+    path = Path(text).expanduser()
+    return str(path.absolute()) if text and path.is_file() else text
+
+
 def _integer(name: str, text: str, *, lowest: int) -> int:
     try:
         value = int(text)
@@ -265,7 +277,7 @@ def make_nodes(bringup: Bringup) -> list[Node]:
     teleop = {"device": bringup.operator, "rate_hz": bringup.control_rate_hz, **task}
     runner = {**task, "seed": bringup.seed, "record": bringup.recorder}
     runner["source"] = "policy" if bringup.rollouts else "demonstrator"
-    rate = {"rate_hz": bringup.control_rate_hz}
+    policy = {"rate_hz": bringup.control_rate_hz, **task, **({"weights": bringup.weights} if bringup.weights else {})}
     respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
     required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
     # On SIGINT the recorder closes an episode, training saves its state, a real arm comes to rest: they get time before SIGTERM.
@@ -277,7 +289,7 @@ def make_nodes(bringup: Bringup) -> list[Node]:
         (bringup.teleop, "sernf_teleop", "teleop", teleop, {}),
         (bringup.recorder, "sernf_teleop", "episode_recorder", {"directory": str(bringup.episodes)}, respawn | patient),
         (bringup.demonstrate or bringup.rollouts, "sernf", "episode_runner", runner, {}),
-        (bringup.policy, "sernf_policy", "policy", rate, {}),
+        (bringup.policy, "sernf_policy", "policy", policy, {}),
         (bringup.learner, "sernf_learner", "learner", {}, respawn | patient),
     ]
     return [_node(bringup, package, name, parameters, keywords) for is_on, package, name, parameters, keywords in wanted if is_on]

@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from sernf.service_calls import CallError, ServiceCalls
 from sernf.terminal import WhichGraph
 from sernf_msgs.msg import PolicyVersion
 from sernf_msgs.srv import LoadWeights, ResetScene, SetPolicyMode, SetSource
+from sernf_policy.checkpoint_files import both_files
 from sernf_policy.shipped_weights import ShippedWeightsError, weights_path
 from sernf_robot.success_rate import describe_rate, wilson_interval
 from sernf_teleop.episode_files import EpisodeError, write_durably
@@ -37,6 +39,8 @@ DISCOVERY_S = 6.0
 """how long nodes may take to see each other"""
 LOAD_TIMEOUT_S = 60.0
 OPERATOR_TIMEOUT_S = 3600.0
+BUSY = "on its way"
+"""in the policy's answer when other weights come first"""
 NOTE_FILE = "rollouts.json"
 """in a folder of rollouts: whose they are, so that those of different weights are not counted together"""
 NEWEST = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -132,12 +136,13 @@ def _in_running_graph(node: Node, request: RolloutRequest, console: Console) -> 
     if "episode_runner" in node.get_node_names():
         raise CallError("the running graph already runs episodes in a loop; start it with rollouts:=false demonstrate:=false")
     calls = ServiceCalls(node)
+    file = _file_of(request)
     simulated = calls.wait_until(_probe(calls, ResetScene, "sim/reset"), DISCOVERY_S)
     console.print(f"in the running graph, on {'the simulated' if simulated else 'a real'} robot", highlight=False)
     seeds = list(range(request.seed, request.seed + request.episodes)) if simulated else [0] * request.episodes
     make_referee = None if simulated else _operator(console)
     watch = VersionWatch(node)
-    _load(calls, request.weights, request.task)
+    _load(calls, file)
     runner = EpisodeRunner(node, _config(request), make_referee=make_referee)
     outcomes = run_series(runner, seeds, console, total=request.episodes, attempts=ATTEMPTS if simulated else None)
     directory = str(Path(outcomes[-1].path).parent) if outcomes else ""
@@ -147,6 +152,7 @@ def _in_running_graph(node: Node, request: RolloutRequest, console: Console) -> 
 def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
     """Until the folder holds `episodes`, so that an interrupted call can be made again."""
     os.environ.setdefault("ROS_DOMAIN_ID", str(PRIVATE_DOMAIN))
+    file = _file_of(request)
     directory = (request.out or Path("runs/rollouts")).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     config = _config(request)
@@ -160,15 +166,15 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
     arguments = {
         "robot": "sim", "task": request.task, "physics": physics, "seed": request.seed, "operator": "none", "demonstrate": False,
         "rollouts": False, "policy": True, "learner": False, "teleop": False, "recorder": True, "cameras": request.cameras,
-        "headless": True, "episodes": directory,
+        "headless": True, "episodes": directory, "weights": file,
     }  # fmt: skip
     with Graph(arguments, directory / LOG_NAME) as graph, spinning_node("rollouts") as node:
         runner = EpisodeRunner(node, config, check=graph.check)
         watch = VersionWatch(node)
         runner.wait_for_graph()
-        _load(runner.calls, request.weights, request.task)
+        _load(runner.calls, file)
         if not runner.calls.wait_until(lambda: bool(watch.version.sha256), config.startup_timeout_s):
-            raise CallError("the policy runs no weights; name some with --weights")
+            raise CallError(f"the policy runs no weights; name some with --weights. Its log: {directory / LOG_NAME}")
         _check_same(directory, {"sha256": watch.version.sha256, "version": watch.version.version, "physics": physics}, earlier)
         outcomes = run_series(runner, seeds, console, total=request.episodes)
     return RolloutResult(request=request, outcomes=[*earlier, *outcomes], version=watch.version, directory=str(directory))
@@ -209,14 +215,39 @@ def _operator(console: Console) -> Callable[[ServiceCalls], Referee]:
     return lambda calls: OperatorReferee(calls, lines, console.print, getpass.getuser(), OPERATOR_TIMEOUT_S)
 
 
-def _load(calls: ServiceCalls, weights: str, task: str) -> None:
-    if not weights:
-        return
+def _file_of(request: RolloutRequest) -> str:
+    """The weights file that is asked for; empty if none is. Raises CallError."""
+    if not request.weights:
+        return ""
     try:
-        file = weights_path(weights, task)
+        return str(weights_path(request.weights, request.task))
     except ShippedWeightsError as error:
         raise CallError(f"--weights: {error}") from error
-    calls.call(LoadWeights, "policy/load_weights", LoadWeights.Request(file=str(file)), timeout_s=LOAD_TIMEOUT_S)
+
+
+def _load(calls: ServiceCalls, file: str) -> None:
+    """Have the policy run `file`; others that it is loading come first. Raises CallError with its reason when it refuses."""
+    if not file:
+        return
+    wanted = LoadWeights.Request(file=file, sha256=_sha256_of(file))
+    deadline = time.monotonic() + LOAD_TIMEOUT_S
+    while True:
+        try:
+            calls.call(LoadWeights, "policy/load_weights", wanted, timeout_s=LOAD_TIMEOUT_S)
+        except CallError as error:
+            if BUSY not in str(error) or time.monotonic() > deadline:
+                raise
+            calls.wait_until(lambda: False, 0.5)
+        else:
+            return
+
+
+def _sha256_of(file: str) -> str:
+    """As the JSON beside the weights says, so that what runs already is not loaded again; empty when it cannot be read."""
+    try:
+        return str(json.loads(both_files(Path(file))[1].read_text(encoding="utf8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _check_same(directory: Path, now: dict[str, str], earlier: Sequence[EpisodeOutcome]) -> None:

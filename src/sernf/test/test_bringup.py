@@ -204,9 +204,12 @@ def test_recorder_and_cameras_come_back_but_nothing_that_moves_the_robot_does(pr
 
 def test_policy_and_learner_run_where_they_are_installed(prefix: Prefix) -> None:
     prefix.add_node("policy", "sernf_policy")
-    with running(prefix, "robot:=mock", "recorder:=false") as bringup:
+    (prefix.path / "w.safetensors").touch()
+    with running(prefix, "robot:=mock", "recorder:=false", "weights:=w.safetensors") as bringup:
         bringup.wait_for(r"\] up \d+", 2)
-        assert prefix.parameters("policy")["rate_hz"] == 20.0
+        policy = prefix.parameters("policy")
+        assert (policy["rate_hz"], policy["task"]) == (20.0, "duck")
+        assert policy["weights"] == str(prefix.path / "w.safetensors"), "the node may run in another folder"
         assert bringup.output.count("process started") == 2
 
 

@@ -48,6 +48,7 @@ class Bench(str, Enum):
 
     control = "control"
     sim = "sim"
+    learner = "learner"
 
 
 @app.command(context_settings=PASS_ON)

@@ -29,7 +29,7 @@ from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint_files import CheckpointError, both_files, header_of, read_pair, write_pair
 from sernf_policy.critic import ChunkCritic, CriticConfig
 from sernf_policy.layout import PolicyLayout
-from sernf_policy.likelihood_monitor import LikelihoodThresholds
+from sernf_policy.likelihood_monitor import LikelihoodThresholds, calibrate
 from sernf_policy.policy import ChunkPolicy, PolicyConfig
 from sernf_robot.config import ConfigError, from_mapping
 
@@ -58,6 +58,16 @@ class HeldOut:
             log_prob = policy.log_prob({"vector": vector}, chunk)
         policy.train(was_training)
         return cls(vector.detach().clone(), chunk.detach().clone(), log_prob)
+
+    def thresholds(self, policy: ChunkPolicy) -> LikelihoodThresholds:
+        """Bounds for the likelihood monitor, from these rows; better the more there are. Raises ValueError for none."""
+        distance = policy.encoder.standardiser.distance(self.vector).amax(-1)
+        return calibrate(self.log_prob.numpy(), distance.numpy(), policy.layout.chunk_size)
+
+    def rows(self, count: int) -> HeldOut:
+        """At most `count` rows, spread evenly."""
+        index = torch.linspace(0, len(self.log_prob) - 1, min(count, len(self.log_prob))).round().long()
+        return HeldOut(self.vector[index], self.chunk[index], self.log_prob[index])
 
 
 @dataclass(frozen=True, kw_only=True)

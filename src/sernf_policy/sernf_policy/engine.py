@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sernf_policy.acting import ActingConfig, best_candidate
 from sernf_policy.layout import PolicyLayout
+from sernf_policy.likelihood_monitor import Evidence, ExecutedChunk
 
 try:
     import onnxruntime
@@ -52,6 +53,14 @@ class Decoded:
     q_value: Array32 | None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Of B observations and chunks: `log_prob` (B,) nats per rad^D, and the observations' `distance` (B, o) from the data."""
+
+    log_prob: Array32
+    distance: Array32
+
+
 class Engine(Protocol):
     """Computes with the weights."""
 
@@ -59,8 +68,8 @@ class Engine(Protocol):
         """Observation (1, o) and latents (N, D)."""
         ...
 
-    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
-        """Observations (B, o) and chunks (B, H, A) rad -> (B,) nats per rad^D."""
+    def judge(self, vector: Array32, chunk: Array32) -> Judged:
+        """Observations (B, o) and chunks (B, H, A) rad."""
         ...
 
 
@@ -88,10 +97,9 @@ class CompiledEngine:
         chunk, log_prob, *rest = self._sampling.run(None, {"vector": vector, "latent": latent})
         return Decoded(chunk, log_prob, rest[0] if self._has_critic else None)
 
-    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
-        """Observations (B, o) and chunks (B, H, A) rad -> (B,)."""
-        log_prob: Array32 = self._likelihood.run(None, {"vector": vector, "chunk": chunk})[0]
-        return log_prob
+    def judge(self, vector: Array32, chunk: Array32) -> Judged:
+        """Observations (B, o) and chunks (B, H, A) rad."""
+        return Judged(*self._likelihood.run(None, {"vector": vector, "chunk": chunk}))
 
 
 class Planner:
@@ -127,8 +135,25 @@ class Planner:
 
     def log_prob(self, vectors: Array32, chunks: Array | Array32) -> Array:
         """Exact log-likelihood (B,), nats per rad^D, of `chunks` (B, H, A) rad after observations `vectors` (B, o)."""
-        answer = self._engine.log_prob(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(chunks, np.float32))
-        return answer.astype(np.float64)
+        return self._judge(vectors, chunks).log_prob.astype(np.float64)
+
+    def evidence(self, vector: Array32, planned: PlannedChunk, executed: ExecutedChunk | None) -> Evidence:
+        """For the monitor: about `planned` after the observation `vector` (o,), and about what was done after an earlier one."""
+        vectors, chunks = [vector], [planned.position_rad]
+        if executed is not None:
+            vectors.append(executed.vector)
+            chunks.append(executed.position_rad)
+        judged = self._judge(np.stack(vectors), np.stack(chunks))
+        farthest = int(judged.distance[0].argmax())
+        return Evidence(
+            sampled_nats=planned.log_prob / self.layout.chunk_size,
+            executed_nats=math.nan if executed is None else float(judged.log_prob[1]) / self.layout.chunk_size,
+            distance=float(judged.distance[0, farthest]),
+            farthest=self.layout.term_at(farthest),
+        )
+
+    def _judge(self, vectors: Array32, chunks: Array | Array32) -> Judged:
+        return self._engine.judge(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(chunks, np.float32))
 
 
 def _session(graph: bytes, threads: int) -> Any:

@@ -20,7 +20,7 @@ from sernf_policy.flow import (
     Coupling,
     Permutation,
 )
-from sernf_policy.normaliser import EDGE, LARGEST_DISTANCE, ChunkNormaliser, Standardiser
+from sernf_policy.normaliser import EDGE, LARGEST_DISTANCE, SMALLEST_SPREAD, ChunkNormaliser, Standardiser
 from sernf_policy.onnx_graph import GraphBuilder
 from sernf_policy.policy import ChunkPolicy
 
@@ -53,7 +53,7 @@ def sampling_graph(policy: ChunkPolicy, critic: ChunkCritic | None, candidates: 
 
 
 def likelihood_graph(policy: ChunkPolicy) -> bytes:
-    """`vector` (B, o), `chunk` (B, H, A) rad -> `log_prob` (B,)."""
+    """`vector` (B, o), `chunk` (B, H, A) rad -> `log_prob` (B,), `distance` (B, o) from the data, see `Standardiser.distance`."""
     graph = GraphBuilder()
     layout, normaliser = policy.layout, policy.normaliser
     flat = graph.add("Reshape", "chunk", graph.constant([-1, layout.chunk_size]))
@@ -66,7 +66,11 @@ def likelihood_graph(policy: ChunkPolicy) -> bytes:
         "vector": ("rows", layout.observation_size),
         "chunk": ("rows", layout.horizon, layout.action_size),
     }
-    return graph.model(inputs, {"log_prob": log_prob})
+    standardiser = policy.encoder.standardiser
+    centred = graph.add("Abs", graph.add("Sub", "vector", graph.constant(_numbers(standardiser.mean))))
+    spread = np.maximum(_numbers(standardiser.std), SMALLEST_SPREAD)
+    distance = graph.add("Mul", centred, graph.constant(1.0 / spread))
+    return graph.model(inputs, {"log_prob": log_prob, "distance": distance})
 
 
 def _code(graph: GraphBuilder, policy: ChunkPolicy, vector: str) -> str:

@@ -83,6 +83,10 @@ class PolicyLayout:
             start += size
         raise LayoutError(f"observation: expected {term} among its terms, got {', '.join(self.observation)}")
 
+    def term_at(self, index: int) -> str:
+        """The term that number `index` of the observation vector belongs to."""
+        return next(term for term in self.observation if index < self.slice_of(term).stop)
+
     @property
     def objects(self) -> tuple[str, ...]:
         """Objects whose poses are needed, each once, in the order of their first term."""

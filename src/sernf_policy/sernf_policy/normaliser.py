@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 SMALLEST_STD = 1e-4
+SMALLEST_SPREAD = 0.01
+"""m or rad; distances from the data count in at least this much."""
 LARGEST_DISTANCE = 10.0
 """Standardised numbers are clipped to +-this, so that one broken sensor value cannot dominate."""
 EDGE = 1e-3
@@ -35,6 +37,11 @@ class Standardiser(nn.Module):
         """(..., size) -> (..., size)."""
         normalised: Tensor = ((values - self.mean) / self.std).clamp(-LARGEST_DISTANCE, LARGEST_DISTANCE)
         return normalised
+
+    def distance(self, values: Tensor) -> Tensor:
+        """How far each number (..., size) lies from the mean, in standard deviations of at least SMALLEST_SPREAD."""
+        distance: Tensor = (values - self.mean).abs() / self.std.clamp_min(SMALLEST_SPREAD)
+        return distance
 
 
 class ChunkNormaliser(nn.Module):

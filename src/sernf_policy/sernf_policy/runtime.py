@@ -14,7 +14,7 @@ from sernf_policy import engine
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import Checkpoint
 from sernf_policy.critic import ChunkCritic
-from sernf_policy.engine import Array32, CompiledEngine, Decoded, Engine, Graphs, PlannedChunk, Planner
+from sernf_policy.engine import Array32, CompiledEngine, Decoded, Engine, Graphs, Judged, PlannedChunk, Planner
 from sernf_policy.policy import ChunkPolicy
 
 try:
@@ -32,6 +32,7 @@ CHUNK_TOLERANCE_RAD = 1e-4
 LOG_PROB_TOLERANCE_NATS = 1e-3
 """For each number of a chunk; single precision leaves a few times 1e-6."""
 Q_TOLERANCE = 1e-3
+DISTANCE_TOLERANCE = 1e-3
 
 
 class CompileError(RuntimeError):
@@ -57,10 +58,11 @@ class EagerEngine:
         return Decoded(chunk.numpy(), log_prob.numpy(), q_value.numpy())
 
     @torch.no_grad()
-    def log_prob(self, vector: Array32, chunk: Array32) -> Array32:
-        """Observations (B, o) and chunks (B, H, A) rad -> (B,)."""
-        log_prob: Array32 = self._policy.log_prob({"vector": torch.from_numpy(vector)}, torch.from_numpy(chunk)).numpy()
-        return log_prob
+    def judge(self, vector: Array32, chunk: Array32) -> Judged:
+        """Observations (B, o) and chunks (B, H, A) rad."""
+        observation = {"vector": torch.from_numpy(vector)}
+        log_prob = self._policy.log_prob(observation, torch.from_numpy(chunk))
+        return Judged(log_prob.numpy(), self._policy.encoder.standardiser.distance(observation["vector"]).numpy())
 
 
 class PolicyRuntime(Planner):
@@ -99,12 +101,13 @@ def _compare(compiled: Engine, eager: Engine, policy: ChunkPolicy, candidates: i
     latent = rng.standard_normal((candidates, layout.chunk_size), dtype=np.float32)
     got, expected = compiled.decode(vector, latent), eager.decode(vector, latent)
     vectors = np.repeat(vector, candidates, axis=0)
-    likelihoods = compiled.log_prob(vectors, expected.chunk), eager.log_prob(vectors, expected.chunk)
+    judged, expected_judged = compiled.judge(vectors, expected.chunk), eager.judge(vectors, expected.chunk)
     per_number = LOG_PROB_TOLERANCE_NATS * layout.chunk_size
     pairs = [
         ("chunk", got.chunk, expected.chunk, CHUNK_TOLERANCE_RAD),
         ("log-likelihood of a sample", got.log_prob, expected.log_prob, per_number),
-        ("log-likelihood", *likelihoods, per_number),
+        ("log-likelihood", judged.log_prob, expected_judged.log_prob, per_number),
+        ("distance", judged.distance, expected_judged.distance, DISTANCE_TOLERANCE),
     ]
     if got.q_value is not None and expected.q_value is not None:
         pairs.append(("q_value", got.q_value, expected.q_value, Q_TOLERANCE * (1.0 + float(np.abs(expected.q_value).max()))))

@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from sernf.episode_referees import Judgement, Referee, SimulationReferee
 from sernf.service_calls import CallError, Interrupted, ServiceCalls
-from sernf_msgs.msg import BridgeState, JointCommand
+from sernf_msgs.msg import BridgeState, JointCommand, PolicyVersion
 from sernf_msgs.srv import EndEpisode, SetPolicyMode, SetSource, StartEpisode
 
 LATCHED_MODES = (BridgeState.MODE_UNARMED, BridgeState.MODE_FAULT, BridgeState.MODE_STOPPED)
+NEWEST = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MOVING_RAD_S = 0.02
 SLOWEST = 2.0
 """A simulation that runs slower than real time by this factor, or not at all, ends an episode by the wall clock."""
@@ -138,9 +139,13 @@ class EpisodeRunner:
         self._released = False
         self.first_motion_s: float | None = None
         """`time.time()` when the robot was first seen moving"""
+        self.weights = PolicyVersion()
+        """that the policy runs; empty until it runs some, and where no policy acts"""
         reliable = QoSProfile(depth=50)
         node.create_subscription(BridgeState, "bridge_state", self._on_bridge_state, reliable)
         node.create_subscription(JointCommand, "joint_command", self._on_joint_command, reliable)
+        if config.source == "policy":
+            node.create_subscription(PolicyVersion, "policy_version", self._on_weights, NEWEST)
 
     def wait_for_graph(self) -> None:
         """Wait for the nodes that an episode needs; raises CallError that names what is missing."""
@@ -157,6 +162,10 @@ class EpisodeRunner:
             self.calls.wait_for_service(service_type, name, timeout_s)
         if not self.calls.wait_until(lambda: self._bridge is not None, timeout_s):
             raise CallError(f"no message on bridge_state within {timeout_s:g} s; look at the log of hw_bridge")
+        if self._config.source == "policy" and not self.calls.wait_until(lambda: bool(self.weights.sha256), timeout_s):
+            raise CallError(
+                f"the policy runs no weights within {timeout_s:g} s; its log says why, and policy/load_weights loads others"
+            )
 
     def run(self, seed: int) -> EpisodeOutcome:
         """One episode of the scene `seed`. Raises CallError when it could not begin."""
@@ -250,6 +259,9 @@ class EpisodeRunner:
         self._bridge = message
         if self.first_motion_s is None and any(abs(speed) > MOVING_RAD_S for speed in message.executed_velocity_rad_s):
             self.first_motion_s = time.time()
+
+    def _on_weights(self, message: PolicyVersion) -> None:
+        self.weights = message
 
     def _on_joint_command(self, message: JointCommand) -> None:
         if message.release and message.source == self._actor.source:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rich.console import Console
 
 from sernf.episode_referees import OperatorReferee, Referee, TerminalLines
@@ -43,7 +42,7 @@ BUSY = "on its way"
 """in the policy's answer when other weights come first"""
 NOTE_FILE = "rollouts.json"
 """in a folder of rollouts: whose they are, so that those of different weights are not counted together"""
-NEWEST = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LOAD_SERVICE = "policy/load_weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +140,11 @@ def _in_running_graph(node: Node, request: RolloutRequest, console: Console) -> 
     console.print(f"in the running graph, on {'the simulated' if simulated else 'a real'} robot", highlight=False)
     seeds = list(range(request.seed, request.seed + request.episodes)) if simulated else [0] * request.episodes
     make_referee = None if simulated else _operator(console)
-    watch = VersionWatch(node)
     _load(calls, file)
     runner = EpisodeRunner(node, _config(request), make_referee=make_referee)
     outcomes = run_series(runner, seeds, console, total=request.episodes, attempts=ATTEMPTS if simulated else None)
     directory = str(Path(outcomes[-1].path).parent) if outcomes else ""
-    return RolloutResult(request=request, outcomes=outcomes, version=watch.version, directory=directory)
+    return RolloutResult(request=request, outcomes=outcomes, version=runner.weights, directory=directory)
 
 
 def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
@@ -170,25 +168,12 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
     }  # fmt: skip
     with Graph(arguments, directory / LOG_NAME) as graph, spinning_node("rollouts") as node:
         runner = EpisodeRunner(node, config, check=graph.check)
-        watch = VersionWatch(node)
-        runner.wait_for_graph()
+        runner.calls.wait_for_service(LoadWeights, LOAD_SERVICE, config.startup_timeout_s)
         _load(runner.calls, file)
-        if not runner.calls.wait_until(lambda: bool(watch.version.sha256), config.startup_timeout_s):
-            raise CallError(f"the policy runs no weights; name some with --weights. Its log: {directory / LOG_NAME}")
-        _check_same(directory, {"sha256": watch.version.sha256, "version": watch.version.version, "physics": physics}, earlier)
+        runner.wait_for_graph()
+        _check_same(directory, {"sha256": runner.weights.sha256, "version": runner.weights.version, "physics": physics}, earlier)
         outcomes = run_series(runner, seeds, console, total=request.episodes)
-    return RolloutResult(request=request, outcomes=[*earlier, *outcomes], version=watch.version, directory=str(directory))
-
-
-class VersionWatch:
-    """What the policy runs."""
-
-    def __init__(self, node: Node) -> None:
-        self.version = PolicyVersion()
-        node.create_subscription(PolicyVersion, "policy_version", self._on_version, NEWEST)
-
-    def _on_version(self, message: PolicyVersion) -> None:
-        self.version = message
+    return RolloutResult(request=request, outcomes=[*earlier, *outcomes], version=runner.weights, directory=str(directory))
 
 
 def _config(request: RolloutRequest) -> EpisodeRunnerConfig:
@@ -233,7 +218,7 @@ def _load(calls: ServiceCalls, file: str) -> None:
     deadline = time.monotonic() + LOAD_TIMEOUT_S
     while True:
         try:
-            calls.call(LoadWeights, "policy/load_weights", wanted, timeout_s=LOAD_TIMEOUT_S)
+            calls.call(LoadWeights, LOAD_SERVICE, wanted, timeout_s=LOAD_TIMEOUT_S)
         except CallError as error:
             if BUSY not in str(error) or time.monotonic() > deadline:
                 raise

@@ -10,7 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
 
-from sernf_msgs.msg import BridgeState, JointCommand, TaskState
+from sernf.episode_runner import NEWEST
+from sernf_msgs.msg import BridgeState, JointCommand, PolicyVersion, TaskState
 from sernf_msgs.srv import EndEpisode, LoadWeights, ResetScene, SetPolicyMode, SetSource, StartEpisode
 
 
@@ -34,6 +35,7 @@ class FakeGraph:
         self._bridge_state = node.create_publisher(BridgeState, "bridge_state", QoSProfile(depth=50))
         self._task_state = node.create_publisher(TaskState, "task_state", QoSProfile(depth=50))
         self._joint_command = node.create_publisher(JointCommand, "joint_command", QoSProfile(depth=10))
+        self._version = node.create_publisher(PolicyVersion, "policy_version", NEWEST)
         self.mode = BridgeState.MODE_UNARMED
         self.fault = ""
         self.task = TaskState(task="duck")
@@ -54,6 +56,10 @@ class FakeGraph:
     def release(self, source: str = JointCommand.SOURCE_DEMONSTRATOR) -> None:
         """Whoever acts says that it has finished."""
         self._joint_command.publish(JointCommand(source=source, release=True))
+
+    def run_weights(self, version: PolicyVersion) -> None:
+        """The policy has taken up weights."""
+        self._version.publish(version)
 
     def judge(self, *, success: bool, failure: str = "") -> None:
         """The judge decides."""

@@ -13,7 +13,7 @@ from sernf.episode_referees import OperatorReferee
 from sernf.episode_runner import EpisodeOutcome, EpisodeRunner, EpisodeRunnerConfig
 from sernf.graph import spinning_node
 from sernf.service_calls import CallError, Interrupted
-from sernf_msgs.msg import BridgeState, JointCommand, TaskState
+from sernf_msgs.msg import BridgeState, JointCommand, PolicyVersion, TaskState
 
 CONFIG = EpisodeRunnerConfig(record=True, longest_demonstration_s=1.0, settle_s=0.5, service_timeout_s=5.0, startup_timeout_s=5.0)
 POLICY = replace(CONFIG, source="policy", longest_rollout_s=1.0)
@@ -137,6 +137,16 @@ def test_a_missing_node_is_named() -> None:
             runner.wait_for_graph()
 
 
+def test_a_policy_without_weights_is_waited_for_and_then_told(stage: Stage) -> None:
+    graph, _ = stage
+    runner = EpisodeRunner(graph.node, replace(POLICY, startup_timeout_s=0.5))
+    with pytest.raises(CallError, match="runs no weights within"):
+        runner.wait_for_graph()
+    graph.run_weights(PolicyVersion(sha256="abc"))
+    runner.wait_for_graph()
+    assert "recorder/start_episode:policy" not in graph.calls
+
+
 def test_waiting_ends_when_interrupted_from_another_thread(stage: Stage) -> None:
     _, runner = stage
     runner.calls.interrupt()
@@ -233,6 +243,7 @@ def real() -> Iterator[FakeGraph]:
 
 
 def run_with(graph: FakeGraph, person: Person, timeout_s: float = 5.0) -> EpisodeOutcome:
+    graph.run_weights(PolicyVersion(sha256="abc"))
     runner = EpisodeRunner(
         graph.node, POLICY, make_referee=lambda calls: OperatorReferee(calls, person.read_line, person.say, "bo", timeout_s)
     )

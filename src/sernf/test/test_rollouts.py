@@ -46,8 +46,7 @@ def test_in_a_running_graph_exactly_so_many_more_from_fresh_scenes(node: Node, t
     weights = tmp_path / "w.safetensors"
     weights.touch()
     graph.attempt = lambda graph: graph.judge(success=graph.seed == 1000, failure="out_of_reach")
-    version = node.create_publisher(PolicyVersion, "policy_version", rollouts.NEWEST)
-    version.publish(PolicyVersion(version="duck-online_rl-0003", sha256="abc", stage="online_rl", file="/w"))
+    graph.run_weights(PolicyVersion(version="duck-online_rl-0003", sha256="abc", stage="online_rl", file="/w"))
     result = run(node, weights=str(weights))
     assert graph.seeds == [1000, 1001]
     assert graph.calls[0] == f"policy/load_weights:{weights}"
@@ -85,6 +84,7 @@ def test_on_a_real_robot_a_person_is_needed(node: Node) -> None:
 
 def test_an_episode_that_does_not_take_place_is_tried_again_and_then_told(node: Node) -> None:
     graph = FakeGraph(node)
+    graph.run_weights(PolicyVersion(sha256="abc"))
     graph.refuse.add("policy/set_mode")
     with pytest.raises(CallError, match=r"scene 1000 could not take place in 3 tries: policy/set_mode refused"):
         run(node)

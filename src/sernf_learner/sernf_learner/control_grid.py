@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from sernf_learner.bag_streams import Array, BridgeStates, JointCommands, Times
+from sernf_learner.bag_streams import SLEWED_NS, Array, BridgeStates, JointCommands, Times
 from sernf_teleop.episode_files import EpisodeError
 
 SAME_RATE = 0.1
@@ -82,8 +82,12 @@ def executed_commands(bridge: BridgeStates, commands: JointCommands) -> Executed
     sent_by = dict(zip(commands.stamp_ns.tolist(), commands.source))
     source = [sent_by.get(int(bridge.command_ns[row]), bridge.active_source[row]) for row in rows]
     decided_ns, begin_ns = bridge.command_ns[rows], bridge.stamp_ns[rows]
-    if (np.abs(begin_ns - decided_ns) > LONGEST_DELAY_NS).any() or begin_ns[-1] - begin_ns[0] > LONGEST_EPISODE_NS:
-        raise EpisodeError("expected commands that were executed soon after they were decided, got stamps that cannot be right")
+    is_late = np.abs(begin_ns - decided_ns) > LONGEST_DELAY_NS
+    if is_late.any() or (np.diff(decided_ns) < -SLEWED_NS).any() or begin_ns[-1] - begin_ns[0] > LONGEST_EPISODE_NS:
+        raise EpisodeError(
+            "expected commands that were executed in their order, soon after they were decided, got stamps that cannot be right: "
+            "a clock was set; discard this episode"
+        )
     return ExecutedCommands(
         decided_ns=decided_ns,
         begin_ns=begin_ns,
@@ -137,7 +141,8 @@ def _one_each(stretch: ExecutedCommands, own_ns: int, next_ns: int | None) -> Pi
     decided = stretch.decided_ns[kept]
     stop_ns = decided[-1] + own_ns if next_ns is None else next_ns
     # A command that somebody else supersedes before half of its tick is over did next to nothing.
-    counts = np.append(np.diff(slots), int((stop_ns - decided[-1]) / own_ns + 0.5) if next_ns is not None else 1)
+    last = 1 if next_ns is None else max(0, int((stop_ns - decided[-1]) / own_ns + 0.5))
+    counts = np.append(np.diff(slots), last)
     gaps = np.diff(decided, append=stop_ns)
     which = np.repeat(np.arange(len(kept)), counts)
     nth = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)

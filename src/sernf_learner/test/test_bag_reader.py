@@ -230,6 +230,20 @@ def test_a_clock_that_was_set_back_is_noticed(tmp_path: Path) -> None:
         read(recording.write(tmp_path / "f"))
 
 
+def test_commands_from_another_clock_are_noticed(tmp_path: Path) -> None:
+    recording = scripted(beat(4), end_ms=400)
+    recording.bridge_state(420, command_ms=5000, requested_position_rad=told(0), executed_position_rad=told(420))
+    with pytest.raises(EpisodeError, match="got stamps that cannot be right"):
+        read(recording.write(tmp_path / "e"))
+
+
+def test_numbers_that_are_none_are_noticed(tmp_path: Path) -> None:
+    recording = scripted(beat(4), end_ms=400)
+    recording.pose(150, "duck", (float("nan"), 0.0, 0.0))
+    with pytest.raises(EpisodeError, match="got NaN or infinity in object_pose"):
+        read(recording.write(tmp_path / "e"))
+
+
 def test_a_changed_bag_is_noticed(tmp_path: Path) -> None:
     info = scripted(beat(4), end_ms=400).write(tmp_path / "e")
     content = bytearray(info.file.read_bytes())

@@ -87,3 +87,9 @@ def test_other_byte_orders_are_refused() -> None:
     data = b"\x00\x00" + serialised(BRIDGE)[2:]
     with pytest.raises(CdrError, match="expected little-endian CDR, got a message that begins with 00000000"):
         list(read_blocks([data], store_of(BRIDGE), BRIDGE, ("tick",)))
+
+
+def test_texts_of_the_same_length_are_kept_apart() -> None:
+    data = [serialised(BRIDGE, active_source=source, reason=source[::-1]) for source in ("policy", "teleop", "policy")]
+    blocks = read_blocks(data, store_of(BRIDGE), BRIDGE, ("active_source",))
+    assert {block.texts["active_source"]: block.rows.tolist() for block in blocks} == {("policy",): [0, 2], ("teleop",): [1]}

@@ -1,9 +1,8 @@
-"""Reads a data set once, on one core, and prints what it took: `python -m sernf.bench.ingestion DIR`."""
+"""Reads a data set once, in one thread, and prints what it took: `python -m sernf.bench.ingestion DIR`."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -32,5 +31,4 @@ def _highest_rss_mb() -> float:
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     sys.stdout.write(json.dumps(read(Path(sys.argv[1]))) + "\n")

@@ -1,7 +1,7 @@
 """The learner's hot paths. Ingestion: how fast recorded bags become training data, and whether memory stays flat over more.
 
-Ingestion is measured on one core in a fresh process each, on 1, 4 and 16 copies of a data set whose cache is empty. The data set
-is the folder in SERNF_BENCH_EPISODES or, without it, a few demonstrations that are recorded first.
+Ingestion is measured in one thread of a fresh process each, on 1, 4 and 16 copies of a data set whose cache is empty. The data
+set is the folder in SERNF_BENCH_EPISODES or, without it, a few demonstrations that are recorded first.
 """
 
 from __future__ import annotations

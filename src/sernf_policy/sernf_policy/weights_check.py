@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sernf_policy.check_config import CheckConfig
 from sernf_policy.checkpoint import Checkpoint, HeldOut
-from sernf_policy.runtime import LOG_PROB_TOLERANCE_NATS, PolicyRuntime
+from sernf_policy.runtime import LIKELIHOOD_TOLERANCE, PolicyRuntime, likelihood_difference
 from sernf_robot.joints import indices_of
 from sernf_robot.limits import Limits
 
@@ -38,19 +38,18 @@ def check_weights(checkpoint: Checkpoint, runtime: PolicyRuntime, limits: Limits
 
 def _check_likelihood(checkpoint: Checkpoint, runtime: PolicyRuntime, held_out: HeldOut, config: CheckConfig) -> None:
     version, numbers = checkpoint.info.version, checkpoint.policy.layout.chunk_size
-    got = runtime.log_prob(held_out.vector.numpy(), held_out.chunk.numpy()) / numbers
+    got = runtime.log_prob(held_out.vector.numpy(), held_out.chunk.numpy())
     if not np.isfinite(got).all():
         raise WeightsRefused(f"{version}: expected finite likelihoods of the held-out chunks, got others")
-    claimed = held_out.log_prob.numpy() / numbers
-    difference = float(np.abs(got - claimed).max())
-    if not difference <= LOG_PROB_TOLERANCE_NATS:
+    difference = likelihood_difference(got, held_out.log_prob.numpy(), numbers)
+    if difference > LIKELIHOOD_TOLERANCE:
         raise WeightsRefused(
-            f"{version}: expected the held-out chunks' likelihoods as saved, within {LOG_PROB_TOLERANCE_NATS:g} nats a number, "
+            f"{version}: expected the held-out chunks' likelihoods as saved, within {LIKELIHOOD_TOLERANCE:g} nats a number, "
             f"got a difference of {difference:g}; this code computes something else than the one that saved it"
         )
     likelihood = checkpoint.info.likelihood
     least = config.least_nats if likelihood is None else max(config.least_nats, likelihood.unlikely_nats)
-    median = float(np.median(got))
+    median = float(np.median(got)) / numbers
     if median < least:
         raise WeightsRefused(
             f"{version}: expected the held-out chunks' log-likelihood to be at least {least:.2f} nats a number (median), "

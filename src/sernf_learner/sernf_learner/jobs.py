@@ -150,7 +150,7 @@ class JobQueue:
             raise JobError("no job is running; name the queued job that is to be cancelled")
         record = running if not job_id and running is not None else self._alive(job_id)
         if record.state is JobState.QUEUED:
-            return self.end(record.job.job_id, JobState.CANCELLED, "cancelled while it waited")
+            return self.end(record.job.job_id, JobState.CANCELLED, "while it waited")
         return self._put(replace(record, cancelling=True, message="stopping"))
 
     def may_restart(self, job_id: str, most: int, why: str) -> bool:

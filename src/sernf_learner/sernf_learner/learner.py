@@ -96,7 +96,7 @@ class Learner:
             self._log.error(self.problem)
         running = self._queue.running
         if running is not None and running.cancelling:
-            self._end(running, JobState.CANCELLED, "cancelled when the learner was killed")
+            self._end(running, JobState.CANCELLED, "the learner was killed meanwhile")
         elif running is not None:
             self._log.info("%s was running and goes on from its last state", running.job.job_id)
 
@@ -189,7 +189,7 @@ class Learner:
         if record.cancelling and self._process is not None:
             self._process.stop()
         elif record.cancelling:
-            return self._end(record, JobState.CANCELLED, "cancelled while its process was down")
+            return self._end(record, JobState.CANCELLED, "while its process was down")
         self._changed(record)
         return record
 
@@ -275,7 +275,7 @@ class Learner:
         state = STATE_OF_END.get(end.kind)
         why = end.message or "training was stopped by somebody else"
         if state is None and record.cancelling:
-            self._end(record, JobState.CANCELLED, "cancelled; what it has made until then is kept")
+            self._end(record, JobState.CANCELLED, "what it has made until then is kept")
         elif state is not None:
             self._end(record, state, end.message)
         elif self._queue.may_restart(record.job.job_id, self._config.restarts, f"{why}; going on from its last state"):

@@ -8,7 +8,6 @@ compiled with the modules; a module that is not known here raises TypeError.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sernf_policy.critic import ChunkCritic, EnsembleLinear, EnsembleNorm
@@ -20,11 +19,11 @@ from sernf_policy.flow import (
     Coupling,
     Permutation,
 )
-from sernf_policy.normaliser import EDGE, LARGEST_DISTANCE, SMALLEST_SPREAD, ChunkNormaliser, Standardiser
+from sernf_policy.graph_layers import clip, commanded, encoded, linear, norm, standardised, through, values
+from sernf_policy.layout import PolicyLayout
+from sernf_policy.normaliser import EDGE, LARGEST_DISTANCE, SMALLEST_SPREAD, ChunkNormaliser
 from sernf_policy.onnx_graph import GraphBuilder
 from sernf_policy.policy import ChunkPolicy
-
-Array = NDArray[np.float64]
 
 
 def sampling_graph(policy: ChunkPolicy, critic: ChunkCritic | None, candidates: int) -> bytes:
@@ -35,10 +34,12 @@ def sampling_graph(policy: ChunkPolicy, critic: ChunkCritic | None, candidates: 
     graph = GraphBuilder()
     layout, normaliser = policy.layout, policy.normaliser
     vector, latent = "vector", "latent"
-    whitened, log_scales = _flow(graph, policy.flow, latent, _code(graph, policy, vector), to_action=True, single=candidates == 1)
-    unbounded = _linear(graph, whitened, _numbers(normaliser.colour), _numbers(normaliser.mean))
-    scaled = _clip(graph, graph.add("Tanh", unbounded), 1.0 - EDGE)
-    chunk = _moved(graph, policy, scaled, vector)
+    whitened, log_scales = _flow(
+        graph, policy.flow, latent, encoded(graph, policy.encoder, vector), to_action=True, single=candidates == 1
+    )
+    unbounded = linear(graph, whitened, values(normaliser.colour), values(normaliser.mean))
+    scaled = clip(graph, graph.add("Tanh", unbounded), 1.0 - EDGE)
+    chunk = in_rad(graph, layout, normaliser, scaled, vector)
     outputs = {
         "chunk": graph.add("Reshape", chunk, graph.constant([-1, layout.horizon, layout.action_size])),
         "log_prob": _log_prob(graph, normaliser, latent, log_scales, scaled),
@@ -46,9 +47,9 @@ def sampling_graph(policy: ChunkPolicy, critic: ChunkCritic | None, candidates: 
     if critic is not None:
         if _same_numbers(critic.normaliser, normaliser):
             edge = float(np.arctanh(1.0 - EDGE))
-            outputs["q_value"] = _q_value(graph, critic, vector, _clip(graph, unbounded, edge))
+            outputs["q_value"] = _q_value(graph, critic, vector, clip(graph, unbounded, edge))
         else:
-            outputs["q_value"] = _q_value(graph, critic, vector, _unbounded(graph, policy, critic.normaliser, chunk, vector)[0])
+            outputs["q_value"] = _q_value(graph, critic, vector, _unbounded(graph, layout, critic.normaliser, chunk, vector)[0])
     return graph.model({"vector": (1, layout.observation_size), "latent": ("candidates", layout.chunk_size)}, outputs)
 
 
@@ -57,25 +58,22 @@ def likelihood_graph(policy: ChunkPolicy) -> bytes:
     graph = GraphBuilder()
     layout, normaliser = policy.layout, policy.normaliser
     flat = graph.add("Reshape", "chunk", graph.constant([-1, layout.chunk_size]))
-    unbounded, scaled = _unbounded(graph, policy, normaliser, flat, "vector")
-    shift = -_numbers(normaliser.whiten) @ _numbers(normaliser.mean)
-    whitened = _linear(graph, unbounded, _numbers(normaliser.whiten), shift)
-    latent, log_scales = _flow(graph, policy.flow, whitened, _code(graph, policy, "vector"), to_action=False, single=False)
+    unbounded, scaled = _unbounded(graph, layout, normaliser, flat, "vector")
+    shift = -values(normaliser.whiten) @ values(normaliser.mean)
+    whitened = linear(graph, unbounded, values(normaliser.whiten), shift)
+    latent, log_scales = _flow(
+        graph, policy.flow, whitened, encoded(graph, policy.encoder, "vector"), to_action=False, single=False
+    )
     log_prob = _log_prob(graph, normaliser, latent, log_scales, scaled)
     inputs: dict[str, tuple[int | str, ...]] = {
         "vector": ("rows", layout.observation_size),
         "chunk": ("rows", layout.horizon, layout.action_size),
     }
     standardiser = policy.encoder.standardiser
-    centred = graph.add("Abs", graph.add("Sub", "vector", graph.constant(_numbers(standardiser.mean))))
-    spread = np.maximum(_numbers(standardiser.std), SMALLEST_SPREAD)
+    centred = graph.add("Abs", graph.add("Sub", "vector", graph.constant(values(standardiser.mean))))
+    spread = np.maximum(values(standardiser.std), SMALLEST_SPREAD)
     distance = graph.add("Mul", centred, graph.constant(1.0 / spread))
     return graph.model(inputs, {"log_prob": log_prob, "distance": distance})
-
-
-def _code(graph: GraphBuilder, policy: ChunkPolicy, vector: str) -> str:
-    encoder = policy.encoder
-    return _sequence(graph, encoder.network, _standardised(graph, encoder.standardiser, vector))
 
 
 def _flow(
@@ -112,15 +110,15 @@ def _code_parts(graph: GraphBuilder, flow: ConditionalFlow, code: str) -> dict[C
     if not couplings:
         return {}
     firsts = [_first(layer.network) for layer in couplings]
-    weight = np.concatenate([_numbers(first.weight)[:, layer.kept :] for first, layer in zip(firsts, couplings, strict=True)])
-    bias = np.concatenate([_numbers(first.bias) for first in firsts])
-    parts = graph.split(_linear(graph, code, weight, bias), [first.out_features for first in firsts])
+    weight = np.concatenate([values(first.weight)[:, layer.kept :] for first, layer in zip(firsts, couplings, strict=True)])
+    bias = np.concatenate([values(first.bias) for first in firsts])
+    parts = graph.split(linear(graph, code, weight, bias), [first.out_features for first in firsts])
     return dict(zip(couplings, parts, strict=True))
 
 
 def _coupling(graph: GraphBuilder, layer: Coupling, kept: str, code_part: str) -> tuple[str, str]:
     """Shift and log-scale of the moved numbers."""
-    weight = _numbers(_first(layer.network).weight)[:, : layer.kept]
+    weight = values(_first(layer.network).weight)[:, : layer.kept]
     value = graph.add("Gemm", kept, graph.constant(weight.T), code_part)
     return _shift_and_log_scale(graph, list(layer.network)[1:], value, LARGEST_LOG_SCALE)
 
@@ -129,10 +127,10 @@ def _shift_and_log_scale(graph: GraphBuilder, layers: list[nn.Module], value: st
     """The two halves of what `layers` give, the second inside +-`bound`; the division before tanh is folded into the weights."""
     *before, last = layers
     assert isinstance(last, nn.Linear)
-    value = _sequence(graph, before, value)
+    value = through(graph, before, value)
     half = last.out_features // 2
     factor = np.concatenate([np.ones(half), np.full(half, 1.0 / bound)])
-    value = _linear(graph, value, _numbers(last.weight) * factor[:, None], _numbers(last.bias) * factor)
+    value = linear(graph, value, values(last.weight) * factor[:, None], values(last.bias) * factor)
     shift, raw = graph.split(value, (half, half))
     return shift, graph.add("Mul", graph.add("Tanh", raw), graph.scalar(bound))
 
@@ -140,54 +138,47 @@ def _shift_and_log_scale(graph: GraphBuilder, layers: list[nn.Module], value: st
 def _q_value(graph: GraphBuilder, critic: ChunkCritic, vector: str, unbounded: str) -> str:
     """Mean over the members (N,) for chunks behind the critic's own atanh, (N, D)."""
     seen, members = critic.components, critic.config.members
-    whiten = _numbers(critic.normaliser.whiten)[:seen]
-    whitened = _clip(graph, _linear(graph, unbounded, whiten, -whiten @ _numbers(critic.normaliser.mean)), LARGEST_DISTANCE)
+    whiten = values(critic.normaliser.whiten)[:seen]
+    whitened = clip(graph, linear(graph, unbounded, whiten, -whiten @ values(critic.normaliser.mean)), LARGEST_DISTANCE)
     first, *rest, last = critic.network
     assert isinstance(first, EnsembleLinear) and isinstance(last, EnsembleLinear)
-    weight, bias = _numbers(first.weight), _numbers(first.bias)
+    weight, bias = values(first.weight), values(first.bias)
     size = weight.shape[1] - seen
-    of_vector = _linear(
-        graph, _standardised(graph, critic.standardiser, vector), np.concatenate(list(weight[:, :size]), axis=1).T, bias.ravel()
+    of_vector = linear(
+        graph, standardised(graph, critic.standardiser, vector), np.concatenate(list(weight[:, :size]), axis=1).T, bias.ravel()
     )
     hidden = []
     for member, part in enumerate(graph.split(of_vector, [weight.shape[2]] * members)):
         value = graph.add("Gemm", whitened, graph.constant(weight[member, size:]), part)
         for layer in rest:
             if isinstance(layer, EnsembleLinear):
-                value = _linear(graph, value, _numbers(layer.weight)[member].T, _numbers(layer.bias)[member, 0])
+                value = linear(graph, value, values(layer.weight)[member].T, values(layer.bias)[member, 0])
             elif isinstance(layer, EnsembleNorm):
-                value = _norm(graph, value, _numbers(layer.weight)[member, 0], _numbers(layer.bias)[member, 0])
+                value = norm(graph, value, values(layer.weight)[member, 0], values(layer.bias)[member, 0])
             else:
-                value = _layer(graph, layer, value)
+                value = through(graph, [layer], value)
         hidden.append(value)
     together = graph.add("Concat", *hidden, axis=1) if members > 1 else hidden[0]
-    mean = _linear(graph, together, _numbers(last.weight).reshape(1, -1) / members, _numbers(last.bias).mean().reshape(1))
+    mean = linear(graph, together, values(last.weight).reshape(1, -1) / members, values(last.bias).mean().reshape(1))
     return graph.add("Squeeze", mean, graph.constant([1]))
 
 
-def _moved(graph: GraphBuilder, policy: ChunkPolicy, scaled: str, vector: str) -> str:
+def in_rad(graph: GraphBuilder, layout: PolicyLayout, normaliser: ChunkNormaliser, scaled: str, vector: str) -> str:
     """Scaled (N, D) to rad, counted from the commanded position."""
-    low, high = _numbers(policy.normaliser.low).ravel(), _numbers(policy.normaliser.high).ravel()
-    middle = graph.add("Add", _commanded(graph, policy, vector), graph.constant(0.5 * (high + low)))
+    low, high = values(normaliser.low).ravel(), values(normaliser.high).ravel()
+    middle = graph.add("Add", commanded(graph, layout, vector), graph.constant(0.5 * (high + low)))
     return graph.add("Add", graph.add("Mul", scaled, graph.constant(0.5 * (high - low))), middle)
 
 
-def _unbounded(graph: GraphBuilder, policy: ChunkPolicy, normaliser: ChunkNormaliser, chunk: str, vector: str) -> tuple[str, str]:
+def _unbounded(
+    graph: GraphBuilder, layout: PolicyLayout, normaliser: ChunkNormaliser, chunk: str, vector: str
+) -> tuple[str, str]:
     """Chunk (B, D) rad behind atanh, and before it."""
-    low, high = _numbers(normaliser.low).ravel(), _numbers(normaliser.high).ravel()
-    moves = graph.add("Sub", chunk, _commanded(graph, policy, vector))
+    low, high = values(normaliser.low).ravel(), values(normaliser.high).ravel()
+    moves = graph.add("Sub", chunk, commanded(graph, layout, vector))
     scaled = graph.add("Mul", graph.add("Sub", moves, graph.constant(0.5 * (high + low))), graph.constant(2.0 / (high - low)))
-    scaled = _clip(graph, scaled, 1.0 - EDGE)
+    scaled = clip(graph, scaled, 1.0 - EDGE)
     return graph.add("Atanh", scaled), scaled
-
-
-def _commanded(graph: GraphBuilder, policy: ChunkPolicy, vector: str) -> str:
-    """The commanded position once for every step, (B, D)."""
-    layout = policy.layout
-    start = layout.slice_of("commanded_position").start
-    return graph.add(
-        "Gather", vector, graph.constant(np.tile(np.arange(start, start + layout.action_size), layout.horizon)), axis=1
-    )
 
 
 def _log_prob(graph: GraphBuilder, normaliser: ChunkNormaliser, latent: str, log_scales: list[str], scaled: str) -> str:
@@ -202,50 +193,11 @@ def _log_prob(graph: GraphBuilder, normaliser: ChunkNormaliser, latent: str, log
 
 def _permuted(graph: GraphBuilder, value: str, order: Tensor, *, single: bool) -> str:
     """Columns of (N, D) in `order`. Several rows are turned on their side meanwhile: then whole rows are copied, not numbers."""
-    indices = graph.constant(_numbers(order).astype(np.int64))
+    indices = graph.constant(values(order).astype(np.int64))
     if single:
         return graph.add("Gather", value, indices, axis=1)
     sideways = graph.add("Gather", graph.add("Transpose", value, perm=[1, 0]), indices, axis=0)
     return graph.add("Transpose", sideways, perm=[1, 0])
-
-
-def _standardised(graph: GraphBuilder, standardiser: Standardiser, vector: str) -> str:
-    mean, std = _numbers(standardiser.mean), _numbers(standardiser.std)
-    centred = graph.add("Sub", vector, graph.constant(mean))
-    return _clip(graph, graph.add("Mul", centred, graph.constant(1.0 / std)), LARGEST_DISTANCE)
-
-
-def _sequence(graph: GraphBuilder, layers: nn.Sequential | list[nn.Module], value: str) -> str:
-    for layer in layers:
-        value = _layer(graph, layer, value)
-    return value
-
-
-def _layer(graph: GraphBuilder, layer: nn.Module, value: str) -> str:
-    if isinstance(layer, nn.Sequential):
-        return _sequence(graph, layer, value)
-    if isinstance(layer, nn.Linear):
-        return _linear(graph, value, _numbers(layer.weight), _numbers(layer.bias))
-    if isinstance(layer, nn.LayerNorm):
-        return _norm(graph, value, _numbers(layer.weight), _numbers(layer.bias))
-    if isinstance(layer, nn.SiLU):
-        return graph.add("Mul", value, graph.add("Sigmoid", value))
-    if isinstance(layer, nn.Dropout):
-        return value
-    raise TypeError(f"expected a layer that inference knows, got {type(layer).__name__}; add it to inference_graph.py")
-
-
-def _linear(graph: GraphBuilder, value: str, weight: Array, bias: Array) -> str:
-    """`weight` (out, in), `bias` (out,)."""
-    return graph.add("Gemm", value, graph.constant(weight.T), graph.constant(bias))
-
-
-def _norm(graph: GraphBuilder, value: str, weight: Array, bias: Array) -> str:
-    return graph.add("LayerNormalization", value, graph.constant(weight), graph.constant(bias), axis=-1, epsilon=1e-5)
-
-
-def _clip(graph: GraphBuilder, value: str, bound: float) -> str:
-    return graph.add("Clip", value, graph.scalar(-bound), graph.scalar(bound))
 
 
 def _first(network: nn.Sequential) -> nn.Linear:
@@ -257,7 +209,3 @@ def _first(network: nn.Sequential) -> nn.Linear:
 def _same_numbers(one: ChunkNormaliser, other: ChunkNormaliser) -> bool:
     pairs = zip(one.buffers(), other.buffers(), strict=True)
     return all(bool((left == right).all()) for left, right in pairs)
-
-
-def _numbers(tensor: Tensor) -> Array:
-    return tensor.detach().double().numpy()

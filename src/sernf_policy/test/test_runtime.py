@@ -183,7 +183,7 @@ def test_a_graph_that_computes_something_else_is_refused(monkeypatch: pytest.Mon
 def test_a_module_that_the_graph_does_not_know_is_named() -> None:
     policy = small_policy()
     policy.encoder.network.append(torch.nn.GELU())
-    with pytest.raises(TypeError, match="got GELU; add it to inference_graph"):
+    with pytest.raises(TypeError, match="got GELU; add it to graph_layers"):
         PolicyRuntime(checkpoint(policy))
 
 

@@ -1,4 +1,8 @@
+from glob import glob
+
 from setuptools import find_packages, setup
+
+weights = [(f"share/sernf_policy/{task}", glob(f"{task}*.safetensors") + glob(f"{task}*.json")) for task in glob("weights/*/")]
 
 setup(
     name="sernf_policy",
@@ -7,7 +11,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/sernf_policy"]),
         ("share/sernf_policy", ["package.xml"]),
+        *weights,
     ],
     zip_safe=False,
-    entry_points={"console_scripts": []},
+    entry_points={"console_scripts": ["policy_node = sernf_policy.policy_node:main"]},
 )

@@ -15,8 +15,8 @@ from sernf.graph import spinning_node
 from sernf.service_calls import CallError, Interrupted
 from sernf_msgs.msg import BridgeState, JointCommand, PolicyVersion, TaskState
 
-CONFIG = EpisodeRunnerConfig(record=True, longest_demonstration_s=1.0, settle_s=0.5, service_timeout_s=5.0, startup_timeout_s=5.0)
-POLICY = replace(CONFIG, source="policy", longest_rollout_s=1.0)
+CONFIG = EpisodeRunnerConfig(record=True, longest_demonstration_s=0.5, settle_s=0.5, service_timeout_s=5.0, startup_timeout_s=5.0)
+POLICY = replace(CONFIG, source="policy", longest_rollout_s=0.5)
 
 
 @pytest.fixture

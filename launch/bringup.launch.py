@@ -69,13 +69,13 @@ ARGUMENTS = {
     "demonstrate": Argument(
         default="auto",
         choices=AUTO_SWITCH,
-        description="Loop demonstrations of the task. auto: where the operator is the demonstrator and no policy runs.",
+        description="Loop demonstrations of the task. auto: where the operator is the demonstrator and no policy acts.",
     ),
     "rollouts": Argument(
         default="auto",
         choices=AUTO_SWITCH,
-        description="Loop episodes in which the policy acts. auto: where a policy runs on the simulated robot and nothing is "
-        "demonstrated.",
+        description="Loop episodes in which the policy acts. auto: where a policy with weights runs on the simulated robot and "
+        "nothing is demonstrated.",
     ),
     "policy": Argument(default="auto", choices=AUTO_SWITCH, description="Run the policy. auto: where its node is installed."),
     "weights": Argument(
@@ -100,6 +100,7 @@ ARGUMENTS = {
     "control_rate_hz": Argument(default="20.0", description="Rate of joint commands from teleop and policy, 10 to 100 Hz."),
     "bridge_rate_hz": Argument(default="", description="Rate of the bridge's control loop, Hz; empty: as in hw_bridge.yaml."),
     "timing_file": Argument(default="", description="File for the bridge's timing of every tick; empty: none."),
+    "policy_timing_file": Argument(default="", description="File for the policy's timing of every tick; empty: none."),
 }
 
 
@@ -131,6 +132,7 @@ class Bringup:
     control_rate_hz: float
     bridge_rate_hz: float | None
     timing_file: str
+    policy_timing_file: str
 
     @property
     def simulated(self) -> bool:
@@ -148,7 +150,10 @@ def read_arguments(values: dict[str, str]) -> Bringup:
     if operator == "auto":
         operator = "demonstrator" if all_simulated else "none"
     policy = _settle(values["policy"], is_installed("sernf_policy", "policy_node"))
-    nothing_else = not policy and values["rollouts"] != "true"
+    weights = _absolute_file(values["weights"])
+    # Without weights the policy waits for those that the learner will announce, and the robot demonstrates meanwhile.
+    policy_acts = policy and (weights != "" or has_shipped_weights(values["task"]))
+    nothing_else = not policy_acts and values["rollouts"] != "true"
     demonstrate = _settle(values["demonstrate"], operator == "demonstrator" and values["teleop"] != "false" and nothing_else)
     bringup = Bringup(
         arm=arm,
@@ -158,9 +163,9 @@ def read_arguments(values: dict[str, str]) -> Bringup:
         seed=_integer("seed", values["seed"], lowest=0),
         operator=operator,
         demonstrate=demonstrate,
-        rollouts=_settle(values["rollouts"], policy and all_simulated and not demonstrate),
+        rollouts=_settle(values["rollouts"], policy_acts and all_simulated and not demonstrate),
         policy=policy,
-        weights=_absolute_file(values["weights"]),
+        weights=weights,
         learner=_settle(values["learner"], is_installed("sernf_learner", "learner_node")),
         teleop=_settle(values["teleop"], operator not in ("none", "keyboard")),
         recorder=values["recorder"] == "true",
@@ -173,6 +178,7 @@ def read_arguments(values: dict[str, str]) -> Bringup:
         if values["bridge_rate_hz"]
         else None,
         timing_file=values["timing_file"],
+        policy_timing_file=values["policy_timing_file"],
     )
     _check_combination(bringup, all_simulated=all_simulated)
     return bringup
@@ -214,6 +220,15 @@ def is_installed(package: str, executable: str) -> bool:
         return (Path(get_package_prefix(package)) / "lib" / package / executable).is_file()
     except PackageNotFoundError:
         return False
+
+
+def has_shipped_weights(task: str) -> bool:
+    """Whether weights for the task are installed with the policy."""
+    try:
+        folder = Path(get_package_prefix("sernf_policy")) / "share/sernf_policy/weights" / task
+    except PackageNotFoundError:
+        return False
+    return any(folder.glob("*.safetensors"))
 
 
 def _settle(value: str, automatic: bool) -> bool:
@@ -277,7 +292,11 @@ def make_nodes(bringup: Bringup) -> list[Node]:
     teleop = {"device": bringup.operator, "rate_hz": bringup.control_rate_hz, **task}
     runner = {**task, "seed": bringup.seed, "record": bringup.recorder}
     runner["source"] = "policy" if bringup.rollouts else "demonstrator"
-    policy = {"rate_hz": bringup.control_rate_hz, **task, **({"weights": bringup.weights} if bringup.weights else {})}
+    policy: dict[str, Value] = {"rate_hz": bringup.control_rate_hz, **task}
+    if bringup.weights:
+        policy["weights"] = bringup.weights
+    if bringup.policy_timing_file:
+        policy["timing_file"] = str(Path(bringup.policy_timing_file).expanduser().absolute())
     respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
     required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
     # On SIGINT the recorder closes an episode, training saves its state, a real arm comes to rest: they get time before SIGTERM.

@@ -67,6 +67,11 @@ class Prefix:
         program.chmod(0o755)
         (self.config / f"{name}.yaml").touch()
 
+    def ship_weights(self, task: str) -> None:
+        folder = self.path / "share/sernf_policy/weights" / task
+        folder.mkdir(parents=True)
+        (folder / "online.safetensors").touch()
+
     def parameters(self, name: str) -> dict[str, Any]:
         """What the node was given; waits until it has started."""
         file = self.path / f"{name}.yaml"
@@ -213,8 +218,17 @@ def test_policy_and_learner_run_where_they_are_installed(prefix: Prefix) -> None
         assert bringup.output.count("process started") == 2
 
 
+def test_a_policy_without_weights_waits_for_the_learner_while_the_robot_demonstrates(prefix: Prefix) -> None:
+    prefix.add_node("policy", "sernf_policy")
+    with running(prefix) as bringup:
+        bringup.wait_for(r"\] up \d+", 5)
+        assert prefix.parameters("policy")["task"] == "duck"
+        assert prefix.parameters("episode_runner")["source"] == "demonstrator"
+
+
 def test_a_policy_on_the_simulated_robot_runs_episodes_instead_of_demonstrations(prefix: Prefix) -> None:
     prefix.add_node("policy", "sernf_policy")
+    prefix.ship_weights("duck")
     prefix.add_node("learner", "sernf_learner")
     with running(prefix) as bringup:
         bringup.wait_for(r"\] up \d+", 6)

@@ -66,7 +66,7 @@ class ChildLoader:
     def open(self) -> None:
         """Start; the child needs some seconds, which nobody waits for."""
         self._renew()
-        self._thread = threading.Thread(target=self._work, name="weights", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(self._wanted, self._results), name="weights", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -90,13 +90,15 @@ class ChildLoader:
         except queue.Empty:
             return None
 
-    def _work(self) -> None:
+    def _work(
+        self, requests: queue.SimpleQueue[WeightsFile | None], results: queue.SimpleQueue[LoadedWeights | Refusal]
+    ) -> None:
         """Top of the thread."""
         # What is wrong with the child is told by the first request, which starts another.
         with contextlib.suppress(OSError, frames.PipeClosed, frames.PipeTimeout):
             self._living_child()
-        while (wanted := self._wanted.get()) is not None:
-            self._results.put(self._load(wanted))
+        while (wanted := requests.get()) is not None:
+            results.put(self._load(wanted))
         self._end_child()
 
     def _load(self, wanted: WeightsFile) -> LoadedWeights | Refusal:

@@ -55,7 +55,10 @@ def train(
     except (JobError, OSError) as error:
         fail(str(error))
     console.print(told, highlight=False, markup=False)
-    result = run(job, console, config=ProcessConfig(nice=0, threads=threads))
+    try:
+        result = run(job, console, config=ProcessConfig(nice=0, threads=threads))
+    except OSError as error:
+        fail(f"training could not be started: {error}")
     if json:
         weights = None if result.weights is None else vars(result.weights)
         typer.echo(json_format.dumps({"state": result.end.kind.value, "message": result.end.message, "weights": weights}))
@@ -87,8 +90,10 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure a policy in simulation, faster than real time, through the same chunk player and safety filter as on the robot."""
-    from sernf_learner.evaluation import evaluate as measure
-
+    try:
+        from sernf_learner.evaluation import evaluate as measure
+    except ImportError as error:
+        fail(f"{error}; if torch was left out of this clone, set SERNF_TORCH_INDEX to a package index and run ./sernf setup")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     physics = "twin" if twin else "nominal"
     try:
@@ -122,11 +127,11 @@ def _print_evaluation(result: dict[str, Any]) -> None:
 def rollouts(
     episodes: Annotated[int, typer.Option(min=1, help="How many.")] = 15,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of an own graph's episodes; filled up to --episodes. [runs/rollouts]")
+        Path | None, typer.Option(help="Folder of an own graph's episodes; filled up to --episodes. Default: runs/rollouts")
     ] = None,
     task: Annotated[Task, typer.Option(help="What to attempt.")] = Task.duck,
     seed: Annotated[int, typer.Option(min=0, help="Scene of the first episode; the others count up.")] = 1000,
-    physics: Annotated[Physics | None, typer.Option(help="Of an own graph. [nominal]")] = None,
+    physics: Annotated[Physics | None, typer.Option(help="Of an own graph. Default: nominal")] = None,
     weights: Annotated[str, typer.Option(help="File or shipped name to load. Default: what the policy runs.")] = "",
     graph: Annotated[
         WhichGraph, typer.Option(help="The graph that runs in this ROS domain, one of its own, or what there is.")

@@ -48,6 +48,7 @@ class Bench(str, Enum):
 
     control = "control"
     sim = "sim"
+    inference = "inference"
     learner = "learner"
 
 

@@ -88,8 +88,8 @@ class CompiledEngine:
     def __init__(self, graphs: Graphs, *, threads: int) -> None:
         if MISSING:
             raise RuntimeError(f"expected ONNX Runtime, got: {MISSING}; install onnxruntime as in requirements.txt")
-        self._sampling = _session(graphs.sampling, threads)
-        self._likelihood = _session(graphs.likelihood, threads)
+        self._sampling = session(graphs.sampling, threads)
+        self._likelihood = session(graphs.likelihood, threads)
         self._has_critic = graphs.has_critic
 
     def decode(self, vector: Array32, latent: Array32) -> Decoded:
@@ -156,7 +156,8 @@ class Planner:
         return self._engine.judge(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(chunks, np.float32))
 
 
-def _session(graph: bytes, threads: int) -> Any:
+def session(graph: bytes, threads: int) -> Any:
+    """ONNX Runtime for `graph`, on so many threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -129,9 +129,9 @@ def _shift_and_log_scale(graph: GraphBuilder, layers: list[nn.Module], value: st
     assert isinstance(last, nn.Linear)
     value = through(graph, before, value)
     half = last.out_features // 2
-    factor = np.concatenate([np.ones(half), np.full(half, 1.0 / bound)])
-    value = linear(graph, value, values(last.weight) * factor[:, None], values(last.bias) * factor)
-    shift, raw = graph.split(value, (half, half))
+    weight, bias = values(last.weight), values(last.bias)
+    shift = linear(graph, value, weight[:half], bias[:half])
+    raw = linear(graph, value, weight[half:] / bound, bias[half:] / bound)
     return shift, graph.add("Mul", graph.add("Tanh", raw), graph.scalar(bound))
 
 

@@ -21,22 +21,22 @@ class GraphBuilder:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
-        self._scalars: dict[float, str] = {}
+        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._made = 0
 
     def constant(self, values: ArrayLike) -> str:
-        """Numbers that belong to the graph; whole numbers become int64."""
+        """Numbers that belong to the graph, kept once however often they are used; whole numbers become int64."""
         array = np.asarray(values)
-        array = np.ascontiguousarray(array, dtype=np.int64 if array.dtype.kind in "iu" else np.float32)
-        name = self._name("constant")
-        self._constants.append(numpy_helper.from_array(array, name))
-        return name
+        array = np.asarray(array, dtype=np.int64 if array.dtype.kind in "iu" else np.float32, order="C")
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._known:
+            self._known[key] = self._name("constant")
+            self._constants.append(numpy_helper.from_array(array, self._known[key]))
+        return self._known[key]
 
     def scalar(self, value: float) -> str:
-        """A constant number, kept once."""
-        if value not in self._scalars:
-            self._scalars[value] = self.constant(np.float32(value))
-        return self._scalars[value]
+        """A constant number."""
+        return self.constant(np.float32(value))
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """One node with one output."""

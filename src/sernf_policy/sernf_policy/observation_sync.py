@@ -17,8 +17,8 @@ from sernf_policy.observation import Snapshot
 Array = NDArray[np.float64]
 NS_PER_S = 1_000_000_000
 LARGEST_NORM_ERROR = 0.01
-JUMP_RAD_S = 15.0
-"""Far above what any joint may do: the limits' largest velocity is about 5 rad/s."""
+JUMP_RAD_S = 8.0
+"""Twice what any joint may do."""
 SHORTEST_S = 0.004
 
 

@@ -133,11 +133,11 @@ class WeightsStore:
 
     def _take(self, result: LoadedWeights | Refusal, now_s: float) -> None:
         self._loading = None
-        reason = result.reason if isinstance(result, Refusal) else self._fits(result)
-        if reason:
-            self._refuse(reason)
+        if isinstance(result, Refusal):
+            self._refuse(result.reason)
+        elif unfit := self._fits(result):
+            self._refuse(unfit)
         else:
-            assert isinstance(result, LoadedWeights)
             self.candidate, self._ready_s = result, now_s
 
     def _refuse(self, reason: str) -> None:

@@ -51,7 +51,9 @@ def tabulate(episodes: Sequence[Episode], builder: ObservationBuilder, gamma: fl
     tables = [_windows(episode, number, builder, gamma) for number, episode in enumerate(episodes)]
     tables = [table for table in tables if len(table)]
     if not tables:
-        raise ValueError("expected at least one window of recorded actions, got none: the episodes are empty or cut off by timeouts")
+        raise ValueError(
+            "expected at least one window of recorded actions, got none: the episodes are empty or cut off by timeouts"
+        )
     return concatenate(tables)
 
 

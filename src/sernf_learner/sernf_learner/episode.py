@@ -89,7 +89,11 @@ class Episode:
         layout.check_joints(self.joint_names)
         missing = [name for name in layout.objects if name not in self.objects]
         if missing:
-            raise LayoutError(f"{self.episode_id}: the policy needs poses of {', '.join(layout.objects)}; missing: {', '.join(missing)}")
+            raise LayoutError(
+                f"{self.episode_id}: the policy needs poses of {', '.join(layout.objects)}; missing: {', '.join(missing)}"
+            )
         if abs(self.step_period_s - layout.step_period_s) > 1e-6:
-            raise LayoutError(f"{self.episode_id}: recorded at {1 / self.step_period_s:g} Hz, the policy acts at {1 / layout.step_period_s:g} Hz")
+            raise LayoutError(
+                f"{self.episode_id}: recorded at {1 / self.step_period_s:g} Hz, the policy acts at {1 / layout.step_period_s:g} Hz"
+            )
         return np.array([self.joint_names.index(name) for name in layout.joint_names], dtype=np.intp)

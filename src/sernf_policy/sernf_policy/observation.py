@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sernf_policy.layout import PolicyLayout
+from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics, quaternion_to_matrix
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
+Pose = tuple[Array, Array]
+"""Position (3,) m and unit quaternion (4,) wxyz in `fr3_link0`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,7 @@ class Snapshot:
 
     joint_position_rad: Array
     commanded_position_rad: Array
-    object_poses: Mapping[str, tuple[Array, Array]]
+    object_poses: Mapping[str, Pose]
 
 
 class ObservationBuilder:
@@ -34,10 +37,15 @@ class ObservationBuilder:
     def __init__(self, layout: PolicyLayout, kinematics: Kinematics | None = None) -> None:
         self.layout = layout
         self._kinematics = kinematics or Kinematics()
+        self._to_robot = np.array([layout.joint_names.index(name) for name in JOINTS])
+
+    def hand_pose(self, joint_position_rad: Array) -> Pose:
+        """Hand frame for joints (A,) rad in the layout's order: position (3,) m, rotation (3, 3)."""
+        return self._kinematics.hand_pose(joint_position_rad[self._to_robot])
 
     def vector(self, snapshot: Snapshot) -> Array32:
         """(observation_size,) float32. Raises KeyError for a missing object and ValueError for wrong sizes."""
-        hand_m, hand = self._kinematics.hand_pose(snapshot.joint_position_rad)
+        hand_m, hand = self.hand_pose(snapshot.joint_position_rad)
         parts = [self._term(term, snapshot, hand_m, hand) for term in self.layout.observation]
         vector: Array32 = np.concatenate(parts).astype(np.float32)
         if vector.shape != (self.layout.observation_size,):

@@ -1,0 +1,157 @@
+"""What training changes: networks, their averages, optimisers and the count of steps; saved as data and read back exactly."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from sernf_learner.learning_config import LearningConfig
+from sernf_policy.checkpoint import Checkpoint
+from sernf_policy.critic import ChunkCritic
+from sernf_policy.layout import PolicyLayout
+from sernf_policy.policy import ChunkPolicy
+from sernf_teleop.episode_files import sync
+
+
+class LearnerState:
+    """`actor` is trained, `average` (an exponential average of it) acts and gives targets. `frozen`: the imitation flow, against which
+    divergence is measured; None while imitating. `critic` and `critic_target`: None before the warm-up."""
+
+    def __init__(self, layout: PolicyLayout, config: LearningConfig, parent: Checkpoint | None, *, with_critic: bool) -> None:
+        self.layout, self.config = layout, config
+        self.actor = ChunkPolicy(layout, config.policy) if parent is None else copy.deepcopy(parent.policy)
+        self.average = copy.deepcopy(self.actor)
+        self.frozen = None if parent is None else copy.deepcopy(parent.policy)
+        self.critic: ChunkCritic | None = None
+        self.critic_target: ChunkCritic | None = None
+        if with_critic:
+            self.critic = self._first_critic(layout, config, parent)
+            self.critic_target = copy.deepcopy(self.critic)
+        for module in (self.average, self.frozen, self.critic_target):
+            if module is not None:
+                module.eval().requires_grad_(False)
+        actor, critic = config.actor, config.critic_training
+        rate = actor.learning_rate if parent is None else actor.rl_learning_rate
+        self.actor_optimiser = torch.optim.AdamW(self.actor.parameters(), lr=rate, weight_decay=actor.weight_decay)
+        self.critic_optimiser = torch.optim.AdamW(
+            [nn.Parameter(torch.zeros(1))] if self.critic is None else self.critic.parameters(),
+            lr=critic.learning_rate, weight_decay=critic.weight_decay,
+        )  # fmt: skip
+        self.step = 0
+
+    def _first_critic(self, layout: PolicyLayout, config: LearningConfig, parent: Checkpoint | None) -> ChunkCritic:
+        if parent is not None and parent.critic is not None:
+            return copy.deepcopy(parent.critic).train().requires_grad_(True)
+        critic = ChunkCritic(layout, config.critic)
+        critic.copy_normalisation(self.actor.encoder.standardiser, self.actor.normaliser)
+        return critic
+
+    def step_actor(self, loss: Tensor, share_done: float) -> float:
+        """One optimiser step of the actor with a cosine schedule; returns the gradient's norm."""
+        norm = self._step(self.actor_optimiser, self.actor.parameters(), loss, share_done)
+        _move_towards(self.average, self.actor, self.config.actor.average)
+        return norm
+
+    def step_critic(self, loss: Tensor, share_done: float) -> float:
+        """One optimiser step of the critic; returns the gradient's norm. Raises RuntimeError without a critic."""
+        critic, target = self.critics()
+        norm = self._step(self.critic_optimiser, critic.parameters(), loss, share_done)
+        _move_towards(target, critic, self.config.critic_training.average)
+        return norm
+
+    def critics(self) -> tuple[ChunkCritic, ChunkCritic]:
+        """Critic and its target network; raises RuntimeError when this stage has none."""
+        if self.critic is None or self.critic_target is None:
+            raise RuntimeError("expected a critic; start from weights of the stage critic_warmup")
+        return self.critic, self.critic_target
+
+    def _step(
+        self, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor, share_done: float
+    ) -> float:
+        parameters = list(parameters)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        _average_over_processes(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_norm)
+        for group in optimiser.param_groups:
+            full = group.setdefault("full_lr", group["lr"])
+            group["lr"] = full * schedule(share_done)
+        if bool(torch.isfinite(norm)):
+            optimiser.step()
+        return float(norm)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that training changes, by name."""
+        found: dict[str, Tensor] = {"step": torch.tensor(self.step)}
+        for name, module in self._modules().items():
+            found |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        for name, optimiser in (("actor_optimiser", self.actor_optimiser), ("critic_optimiser", self.critic_optimiser)):
+            for number, values in optimiser.state_dict()["state"].items():
+                found |= {f"{name}.{number}.{key}": torch.as_tensor(value) for key, value in values.items()}
+        return {key: value.detach().cpu().contiguous().clone() for key, value in found.items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `tensors`; raises KeyError or RuntimeError for those of another configuration."""
+        self.step = int(tensors["step"])
+        for name, module in self._modules().items():
+            module.load_state_dict(_under(tensors, name))
+        for name, optimiser in (("actor_optimiser", self.actor_optimiser), ("critic_optimiser", self.critic_optimiser)):
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in _under(tensors, name).items():
+                number, _, field = key.partition(".")
+                state.setdefault(int(number), {})[field] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+    def _modules(self) -> dict[str, nn.Module]:
+        named = {"actor": self.actor, "average": self.average, "critic": self.critic, "critic_target": self.critic_target}
+        return {name: module for name, module in named.items() if module is not None}
+
+
+def schedule(share_done: float) -> float:
+    """Learning rate as a share of its full value: a short warm-up, then a cosine down to a tenth."""
+    return min(1.0, share_done / 0.05 + 0.02) * (0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share_done))))
+
+
+def write_state(file: Path, tensors: dict[str, Tensor]) -> None:
+    """Replace `file`; durable on return."""
+    temporary = file.with_name(file.name + ".new")
+    with temporary.open("wb") as stream:
+        stream.write(save(tensors))
+        stream.flush()
+    sync(temporary)
+    temporary.replace(file)
+    sync(file.parent)
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """What `write_state` wrote."""
+    return load_file(file)
+
+
+def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+
+@torch.no_grad()
+def _move_towards(average: nn.Module, module: nn.Module, rate: float) -> None:
+    for old, new in zip(average.parameters(), module.parameters(), strict=True):
+        old.lerp_(new, rate)
+
+
+def _average_over_processes(parameters: list[nn.Parameter]) -> None:
+    """Data-parallel training under torchrun: every process takes the mean gradient of all."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))

@@ -1,0 +1,114 @@
+"""All settings of learning, with their defaults. A job's overrides name them with dots, such as `actor.steps` or `critic.hidden`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sernf_learner.augmentation import RecoveryConfig
+from sernf_policy.acting import ActingConfig
+from sernf_policy.critic import CriticConfig
+from sernf_policy.policy import PolicyConfig
+from sernf_robot.config import from_mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorConfig:
+    """`nll_weight`: of the imitation loss, the conservative term. `q_weight`: of the gradient through the critic.
+
+    `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike. `every`: critic updates for one of the actor.
+    """
+
+    learning_rate: float = 1e-3
+    rl_learning_rate: float = 3e-4
+    weight_decay: float = 1e-3
+    average: float = 0.005
+    nll_weight: float = 1.0
+    q_weight: float = 0.0
+    beta: float = 2.0
+    largest_weight: float = 5.0
+    every: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticTraining:
+    """`average`: rate of the target network. `bootstrap`: chunk' is what was recorded next, or drawn from the policy."""
+
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-3
+    average: float = 0.01
+    bootstrap: str = "recorded"
+    samples: int = 2
+    pessimism: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.bootstrap not in ("recorded", "policy"):
+            raise ValueError(f"bootstrap: expected recorded or policy, got {self.bootstrap!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """When training halts itself and keeps the last good weights. Checked every `every` steps; `patience` bad checks in a row halt.
+
+    `divergence_nats`: how much less likely, a number, the policy's samples may be under the frozen imitation flow than that flow's
+    own. `value_bound`: values above it cannot be earned; `share_above` of the samples may exceed it.
+    """
+
+    every: int = 50
+    patience: int = 4
+    divergence_nats: float = 1.5
+    value_bound: float = 1.05
+    share_above: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningConfig:
+    """One job's settings. Steps of 0 in a job mean the stage's default here."""
+
+    gamma: float = 0.99
+    batch: int = 128
+    horizon: int = 10
+    observation: tuple[str, ...] = ()
+    imitation_steps: int = 2000
+    critic_warmup_steps: int = 1000
+    offline_rl_steps: int = 1000
+    online_steps_per_episode: int = 100
+    online_episodes: int = 15
+    online_share: float = 0.5
+    held_out_share: float = 0.05
+    gradient_norm: float = 1.0
+    threads: int = 1
+    device: str = "auto"
+    save_every: int = 200
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    critic: CriticConfig = field(default_factory=CriticConfig)
+    actor: ActorConfig = field(default_factory=ActorConfig)
+    critic_training: CriticTraining = field(default_factory=CriticTraining)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3))
+    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.7, candidates=16))
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.gamma < 1.0:
+            raise ValueError(f"gamma: expected more than 0 and less than 1, got {self.gamma}")
+        for name in ("batch", "horizon", "threads", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        for name in ("online_share", "held_out_share"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
+
+
+def learning_config(overrides: Mapping[str, Any]) -> LearningConfig:
+    """Defaults with `overrides`, whose keys may name nested settings with dots. Raises sernf_robot.config.ConfigError."""
+    nested: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *groups, last = key.split(".")
+        mapping = nested
+        for group in groups:
+            mapping = mapping.setdefault(group, {})
+        mapping[last] = value
+    config: LearningConfig = from_mapping(LearningConfig, nested, where="overrides")
+    return config

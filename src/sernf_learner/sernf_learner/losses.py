@@ -1,0 +1,67 @@
+"""Losses of the four stages: pure functions that return `(loss, metrics)`. Sources: arXiv 2602.09580 (flow policy, chunk critic)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sernf_learner.chunks import ChunkTable
+from sernf_policy.critic import ChunkCritic
+from sernf_policy.policy import ChunkPolicy
+
+Metrics = dict[str, float]
+
+
+def imitation_loss(policy: ChunkPolicy, vector: Tensor, chunk: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Metrics]:
+    """Negative log-likelihood of chunks (B, H, A) rad with the training noise, a number of the chunk; `weight` (B,), or all alike."""
+    observation = {"vector": vector}
+    nats = -policy.log_prob(observation, policy.noisy(observation, chunk)) / policy.layout.chunk_size
+    loss = nats.mean() if weight is None else (weight * nats).sum() / weight.sum().clamp_min(1e-6)
+    return loss, {"nll": float(nats.mean().detach())}
+
+
+@torch.no_grad()
+def chunk_target(rows: ChunkTable, target: ChunkCritic, next_chunk: Tensor, *, pessimism: float) -> Tensor:
+    """Value (B,) to learn: `sum_{h<H} gamma^h r[t+h] + gamma^H Qbar(obs[t+H], chunk')`, clipped to what the reward allows, [0, 1].
+
+    `next_chunk` (B, N, H, A): candidates for chunk', whose values are averaged. The ensemble counts as its mean less `pessimism`
+    times its standard deviation.
+    """
+    batch, candidates = next_chunk.shape[:2]
+    values = target(rows.next_vector.repeat_interleave(candidates, dim=0), next_chunk.flatten(0, 1))
+    values = values.mean(0) - pessimism * values.std(0, correction=0)
+    following = values.unflatten(0, (batch, candidates)).mean(1)
+    return (rows.reward + rows.discount * following).clamp(0.0, 1.0)
+
+
+def critic_loss(critic: ChunkCritic, vector: Tensor, chunk: Tensor, value: Tensor) -> tuple[Tensor, Metrics]:
+    """Squared error of every member of the ensemble against `value` (B,)."""
+    values = critic(vector, chunk)
+    loss = (values - value).square().mean()
+    with torch.no_grad():
+        metrics = {
+            "critic_loss": float(loss),
+            "q_data": float(values.mean()),
+            "q_spread": float(values.std(0, correction=0).mean()),
+            "target": float(value.mean()),
+        }
+    return loss, metrics
+
+
+@torch.no_grad()
+def advantage_weight(critic: ChunkCritic, rows: ChunkTable, baseline: Tensor, *, beta: float, largest: float) -> Tensor:
+    """exp(beta * advantage) (B,), at most `largest`: how much a recorded chunk deserves to be imitated.
+
+    `baseline` (B,): value of what the policy does by itself. The advantage is relative to it, so that it means the same early in an
+    episode, where all values are small, as late.
+    """
+    advantage = (critic(rows.vector, rows.chunk).mean(0) - baseline) / baseline.abs().clamp_min(0.05)
+    return (beta * advantage).exp().clamp_max(largest)
+
+
+def value_gradient_loss(policy: ChunkPolicy, critic: ChunkCritic, vector: Tensor) -> tuple[Tensor, Metrics]:
+    """`-Q/|Q|` of one sample for each observation, differentiated through the flow."""
+    sampled = policy.sample({"vector": vector}, 1).chunk[:, 0]
+    values = critic(vector, sampled).mean(0)
+    loss = -values.mean() / values.abs().mean().detach().clamp_min(1e-3)
+    return loss, {"q_actor": float(values.mean().detach())}

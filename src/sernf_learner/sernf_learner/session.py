@@ -1,0 +1,99 @@
+"""One stage's training, step by step, without files or processes: the trainer drives it, and so does a study in simulation.
+
+Every step draws its random numbers from (seed, step, process) alone, so a session that was restored goes on as if never interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from sernf_learner.episode import Episode
+from sernf_learner.guard import MEASURED_WINDOWS, Guard, divergence
+from sernf_learner.learner_state import LearnerState
+from sernf_learner.learning_config import LearningConfig
+from sernf_learner.losses import Metrics
+from sernf_learner.stages import STAGES
+from sernf_learner.training_data import TrainingData
+from sernf_learner.training_job import Stage
+from sernf_policy.checkpoint import Checkpoint, CheckpointInfo, HeldOut, save_checkpoint
+from sernf_policy.critic import ChunkCritic
+from sernf_policy.layout import PolicyLayout
+from sernf_policy.policy import ChunkPolicy
+
+HELD_OUT_ROWS = 64
+HELD_OUT_WINDOWS_FALLBACK = 256
+
+
+class TrainingSession:
+    """`stage` on `episodes`, from `parent` (None for imitation). Raises ValueError when these do not go together."""
+
+    def __init__(
+        self, stage: Stage, layout: PolicyLayout, episodes: Sequence[Episode], config: LearningConfig,
+        parent: Checkpoint | None, seed: int, steps: int = 0, process: int = 0,
+    ) -> None:  # fmt: skip
+        """`steps`: 0 for the stage's default. `process`: number of this one among data-parallel processes."""
+        self.stage, self.layout, self.config, self.seed = stage, layout, config, seed
+        self._algorithm = STAGES[stage]
+        self._parent, self._process = parent, process
+        if parent is not None and parent.info.layout != layout:
+            raise ValueError(
+                f"expected weights of the layout {layout}, got {parent.info.layout}; start from weights of this task"
+            )
+        if stage in (Stage.OFFLINE_RL, Stage.ONLINE_RL) and (parent is None or parent.critic is None):
+            raise ValueError(f"{stage.value}: expected weights with a critic to start from; train critic_warmup first")
+        if stage is Stage.CRITIC_WARMUP and parent is None:
+            raise ValueError("critic_warmup: expected weights to start from; train imitation first")
+        self.data = TrainingData(episodes, layout, config, seed)
+        self.total_steps = steps or self._algorithm.default_steps(config)
+        torch.manual_seed(_mixed(seed, -1, 0))
+        self.learner = LearnerState(layout, config, parent, with_critic=self._algorithm.has_critic)
+        if parent is None:
+            rows = self.data.imitation_set()
+            for policy in (self.learner.actor, self.learner.average):
+                policy.fit_normaliser(rows.vector, rows.chunk)
+        self.guard = Guard(config.guard)
+        self._good: tuple[ChunkPolicy, ChunkCritic | None] | None = None
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.learner.step
+
+    def advance(self) -> Metrics:
+        """One step. Raises guard.TrainingHalted when it breaks its bounds; then `save` still gives the last good weights."""
+        learner, config = self.learner, self.config
+        torch.manual_seed(_mixed(self.seed, learner.step, self._process))
+        learner.actor.train()
+        metrics = self._algorithm.update(learner, self.data, learner.step / self.total_steps)
+        learner.step += 1
+        if learner.step % config.guard.every == 0:
+            metrics |= divergence(learner, self.data.windows(MEASURED_WINDOWS).vector)
+        if self.guard.check(metrics) and (learner.step % config.guard.every == 0 or self._good is None):
+            self._good = copy.deepcopy(learner.average), copy.deepcopy(learner.critic_target)
+        return metrics
+
+    def run(self, until: int, on_step: Callable[[int, Metrics], None] = lambda step, metrics: None) -> None:
+        """Advance until `until` steps are done."""
+        while self.step < until:
+            on_step(self.step + 1, self.advance())
+
+    def save(self, path: Path, *, data_sha256: str = "", metrics: Metrics | None = None, halted: bool = False) -> CheckpointInfo:
+        """Write the policy that acts, or the last good one after a halt."""
+        policy, critic = self.learner.average, self.learner.critic_target
+        if halted and self._good is not None:
+            policy, critic = self._good
+        table = self.data.held_out or self.data.windows(HELD_OUT_WINDOWS_FALLBACK)
+        held_out = HeldOut.of(policy, table.vector, table.chunk)
+        return save_checkpoint(
+            path, policy=policy, critic=critic, acting=self._algorithm.acting(self.config), stage=self.stage.value,
+            parent_sha256=self._parent.info.sha256 if self._parent else "", data_sha256=data_sha256, seed=self.seed,
+            metrics=metrics, likelihood=held_out.thresholds(policy), held_out=held_out.rows(HELD_OUT_ROWS),
+        )  # fmt: skip
+
+
+def _mixed(seed: int, step: int, process: int) -> int:
+    return ((seed * 1_000_003 + step + 1) * 97 + process) % (2**63)

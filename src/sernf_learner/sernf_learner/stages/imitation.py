@@ -1,0 +1,31 @@
+"""Stage 1, imitation: maximum likelihood of the chunks of successful episodes, with displaced copies that lead back to them."""
+
+from __future__ import annotations
+
+from sernf_learner.learner_state import LearnerState
+from sernf_learner.learning_config import LearningConfig
+from sernf_learner.losses import Metrics, imitation_loss
+from sernf_learner.training_data import TrainingData
+from sernf_policy.acting import ActingConfig
+
+
+class Imitation:
+    """Starts from nothing."""
+
+    has_critic = False
+    trains_actor = True
+
+    def default_steps(self, config: LearningConfig) -> int:
+        """Gradient steps of a job that names none."""
+        return config.imitation_steps
+
+    def update(self, learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
+        """One step of the actor."""
+        vector, chunk, _ = data.imitation_batch(learner.config.batch)
+        loss, metrics = imitation_loss(learner.actor, vector, chunk)
+        metrics["actor_gradient"] = learner.step_actor(loss, share_done)
+        return metrics
+
+    def acting(self, config: LearningConfig) -> ActingConfig:
+        """Without a critic: one sample."""
+        return config.imitation_acting

@@ -1,0 +1,58 @@
+"""Stage 3, offline RL on the recorded data: the critic goes on learning, the actor follows it without leaving the data.
+
+Actor: `nll_weight * NLL - q_weight * Q/|Q|`. The likelihood term is the conservative one, which only a tractable density allows; its
+windows count by `exp(beta * advantage)`, so chunks that led to success sooner than usual are imitated more (arXiv 1910.00177).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from sernf_learner.learner_state import LearnerState
+from sernf_learner.learning_config import LearningConfig
+from sernf_learner.losses import Metrics, advantage_weight, imitation_loss, value_gradient_loss
+from sernf_learner.stages.critic_warmup import critic_step
+from sernf_learner.training_data import TrainingData
+from sernf_policy.acting import ActingConfig
+
+
+class OfflineRL:
+    """Starts from a warm critic."""
+
+    has_critic = True
+    trains_actor = True
+
+    def default_steps(self, config: LearningConfig) -> int:
+        """Gradient steps of a job that names none."""
+        return config.offline_rl_steps
+
+    def update(self, learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
+        """One step of the critic, and one of the actor at its turns."""
+        metrics = critic_step(learner, data, share_done)
+        if learner.step % learner.config.actor.every == 0:
+            metrics |= actor_step(learner, data, share_done)
+        return metrics
+
+    def acting(self, config: LearningConfig) -> ActingConfig:
+        """Best of N by the critic."""
+        return config.acting
+
+
+def actor_step(learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
+    """One step of the actor; online RL shares it."""
+    actor = learner.config.actor
+    critic, target = learner.critics()
+    vector, chunk, windows = data.imitation_batch(learner.config.batch)
+    with torch.no_grad():
+        own = learner.average.sample({"vector": windows.vector}, 1).chunk[:, 0]
+        baseline = target(windows.vector, own).mean(0)
+    weight = advantage_weight(target, windows, baseline, beta=actor.beta, largest=actor.largest_weight)
+    likelihood, metrics = imitation_loss(learner.actor, vector, chunk, weight)
+    loss = actor.nll_weight * likelihood
+    metrics |= {"q_policy": float(baseline.mean()), "advantage_weight": float(weight.mean())}
+    if actor.q_weight > 0.0:
+        following, more = value_gradient_loss(learner.actor, critic, windows.vector)
+        loss = loss + actor.q_weight * following
+        metrics |= more
+    metrics["actor_gradient"] = learner.step_actor(loss, share_done)
+    return metrics

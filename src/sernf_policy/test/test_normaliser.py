@@ -46,6 +46,15 @@ def test_a_broken_sensor_cannot_dominate_and_a_constant_one_does_not_divide_by_z
     assert answer.tolist() == [[0.0, LARGEST_DISTANCE], [0.0, 0.0], [-LARGEST_DISTANCE, 0.0]]
 
 
+def test_distances_count_in_deviations_of_a_centimetre_at_least() -> None:
+    """What never moved in the data would otherwise be far away at a fraction of a millimetre; and nothing is clipped."""
+    standardiser = Standardiser(2)
+    standardiser.fit(torch.tensor([[1.0, 0.0], [1.0, 2.0]]))
+    torch.testing.assert_close(
+        standardiser.distance(torch.tensor([[1.001, -99.0]])), torch.tensor([[0.1, 100.0]]), atol=1e-3, rtol=0.0
+    )
+
+
 def test_whitened_data_are_decorrelated_with_the_noise_of_training() -> None:
     chunks, commanded = walks(4000)
     normaliser = ChunkNormaliser(HORIZON, JOINTS)

@@ -23,9 +23,9 @@ from sernf_policy.observation import ObservationBuilder
 class ChunkTable:
     """n windows as float32 tensors.
 
-    `vector` (n, o), `chunk` (n, H, A) rad, `reward` (n,) discounted within the window, `next_vector` (n, o), `next_chunk` (n, H, A): what
-    was done afterwards, `discount` (n,): gamma^H, or 0 where nothing comes afterwards; `successful` (n,) 1 for windows of successful
-    episodes in which no person had to take over; `episode` (n,) index; `tick` (n,).
+    `vector` (n, o), `chunk` (n, H, A) rad, `reward` (n,) discounted within the window, `next_vector` (n, o), `next_chunk` (n, H,
+    A): what was done afterwards, `discount` (n,): gamma^H, or 0 where nothing comes afterwards; `successful` (n,) 1 for windows
+    of successful episodes in which no person had to take over; `episode` (n,) index; `tick` (n,).
     """
 
     vector: Tensor
@@ -44,6 +44,10 @@ class ChunkTable:
     def rows(self, index: Tensor) -> ChunkTable:
         """The chosen rows."""
         return ChunkTable(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def to(self, device: torch.device) -> ChunkTable:
+        """All rows on `device`."""
+        return ChunkTable(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def tabulate(episodes: Sequence[Episode], builder: ObservationBuilder, gamma: float) -> ChunkTable:

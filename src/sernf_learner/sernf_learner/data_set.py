@@ -7,7 +7,7 @@ memory needed does not grow with the number of bags.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -63,7 +63,7 @@ class CachedEpisodes(Sequence[Episode]):
 class LoadedDataSet:
     """`episodes`: in the order of recording. `data_sha256`: over their ids, bags and endings, wherever the folder lies."""
 
-    episodes: Sequence[Episode]
+    episodes: CachedEpisodes
     endings: tuple[Ending, ...]
     skipped: tuple[SkippedEpisode, ...]
     data_sha256: str
@@ -78,11 +78,13 @@ def read_dataset(
     *,
     reading: Reading | None = None,
     task: str = "",
+    only: Collection[str] | None = None,
     cache: EpisodeCache | None = None,
     on_progress: OnProgress = lambda done, total, episode_id: None,
 ) -> LoadedDataSet:
     """All that can be learnt from in `directory`, or `directory` itself if it is one bag. `task`: leave out the others.
 
+    `only`: ids of the episodes that are meant, whatever else has come into the folder.
     `cache`: without it the data set's own. Raises DataSetError when the folder does not exist or nothing in it can be used.
     """
     if not directory.is_dir():
@@ -95,9 +97,11 @@ def read_dataset(
     skipped += [SkippedEpisode(path.name, BEING_RECORDED) for path in found.unfinished]
     usable: list[EpisodeInfo] = []
     for done, info in enumerate(found.episodes):
+        if only is not None and info.episode_id not in only:
+            continue
         on_progress(done, len(found.episodes), info.episode_id)
         try:
-            _check_usable(info, task)
+            check_usable(info, task)
             (cache or _cache_beside(info)).read(info, reading)
         except EpisodeError as error:
             skipped.append(SkippedEpisode(info.episode_id, str(error)))
@@ -117,7 +121,8 @@ def _cache_beside(info: EpisodeInfo) -> EpisodeCache:
     return EpisodeCache(info.path.parent / CACHE_FOLDER)
 
 
-def _check_usable(info: EpisodeInfo, task: str) -> None:
+def check_usable(info: EpisodeInfo, task: str) -> None:
+    """Whether the metadata speak for an episode that can be learnt from; raises EpisodeError. `task`: empty for any."""
     if task and info.task != task:
         raise EpisodeError(f"task: expected {task}, got {info.task or 'none'}")
     ending_of(info)

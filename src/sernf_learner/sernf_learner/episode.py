@@ -26,10 +26,11 @@ class Ending(str, Enum):
 class Episode:
     """T control ticks; row t is what was known at tick t and the action that was executed from tick t to t + 1.
 
-    `joint_position_rad` (T, A) measured. `commanded_position_rad` (T, A): targets in effect when tick t was decided. `action_rad` (T, A):
-    executed, that is the target that the bridge followed or, where the safety filter changed it or somebody else had taken over,
-    what was really done. `requested_rad` (T, A): what the source asked for. `object_pose` (T, O, 7): position (m) and unit quaternion
-    wxyz in `fr3_link0`. `taken_over` (T,): whether a person commanded instead of the source. Joints in `joint_names` order.
+    `joint_position_rad` (T, A) measured. `commanded_position_rad` (T, A): targets in effect when tick t was decided. `action_rad`
+    (T, A): executed, that is the target that the bridge followed or, where the safety filter changed it or somebody else had
+    taken over, what was really done. `requested_rad` (T, A): what the source asked for. `object_pose` (T, O, 7): position (m) and
+    unit quaternion wxyz in `fr3_link0`. `taken_over` (T,): whether a person commanded instead of the source. Joints in
+    `joint_names` order.
     """
 
     episode_id: str
@@ -94,6 +95,7 @@ class Episode:
             )
         if abs(self.step_period_s - layout.step_period_s) > 1e-6:
             raise LayoutError(
-                f"{self.episode_id}: recorded at {1 / self.step_period_s:g} Hz, the policy acts at {1 / layout.step_period_s:g} Hz"
+                f"{self.episode_id}: recorded at {1 / self.step_period_s:g} Hz, "
+                f"the policy acts at {1 / layout.step_period_s:g} Hz"
             )
         return np.array([self.joint_names.index(name) for name in layout.joint_names], dtype=np.intp)

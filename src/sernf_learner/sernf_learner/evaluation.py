@@ -1,4 +1,4 @@
-"""How well a policy does: rollouts in simulation without ROS, with the same chunk player and the same safety filter as on the robot."""
+"""How well a policy does: rollouts in simulation without ROS, with the chunk player and the safety filter of the robot."""
 
 from __future__ import annotations
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from sernf_learner.learning_config import LearningConfig
+from sernf_learner.processes import average_gradients, chosen_device
 from sernf_policy.checkpoint import Checkpoint
 from sernf_policy.critic import ChunkCritic
 from sernf_policy.layout import PolicyLayout
@@ -21,11 +23,13 @@ from sernf_teleop.episode_files import sync
 
 
 class LearnerState:
-    """`actor` is trained, `average` (an exponential average of it) acts and gives targets. `frozen`: the imitation flow, against which
-    divergence is measured; None while imitating. `critic` and `critic_target`: None before the warm-up."""
+    """`actor` is trained, `average` (an exponential average of it) acts and gives targets. `frozen`: the flow that training began
+    with, against which divergence is measured; None while imitating. `critic` and `critic_target`: None before the warm-up.
+    All are on `device`.
+    """
 
     def __init__(self, layout: PolicyLayout, config: LearningConfig, parent: Checkpoint | None, *, with_critic: bool) -> None:
-        self.layout, self.config = layout, config
+        self.layout, self.config, self.device = layout, config, chosen_device(config.device)
         self.actor = ChunkPolicy(layout, config.policy) if parent is None else copy.deepcopy(parent.policy)
         self.average = copy.deepcopy(self.actor)
         self.frozen = None if parent is None else copy.deepcopy(parent.policy)
@@ -37,9 +41,14 @@ class LearnerState:
         for module in (self.average, self.frozen, self.critic_target):
             if module is not None:
                 module.eval().requires_grad_(False)
+        for module in (self.actor, self.average, self.frozen, self.critic, self.critic_target):
+            if module is not None:
+                module.to(self.device)
         actor, critic = config.actor, config.critic_training
-        rate = actor.learning_rate if parent is None else actor.rl_learning_rate
-        self.actor_optimiser = torch.optim.AdamW(self.actor.parameters(), lr=rate, weight_decay=actor.weight_decay)
+        self._actor_rate = actor.learning_rate if parent is None else actor.rl_learning_rate
+        self.actor_optimiser = torch.optim.AdamW(
+            self.actor.parameters(), lr=self._actor_rate, weight_decay=actor.weight_decay
+        )
         self.critic_optimiser = torch.optim.AdamW(
             [nn.Parameter(torch.zeros(1))] if self.critic is None else self.critic.parameters(),
             lr=critic.learning_rate, weight_decay=critic.weight_decay,
@@ -55,14 +64,15 @@ class LearnerState:
 
     def step_actor(self, loss: Tensor, share_done: float) -> float:
         """One optimiser step of the actor with a cosine schedule; returns the gradient's norm."""
-        norm = self._step(self.actor_optimiser, self.actor.parameters(), loss, share_done)
+        norm = self._step(self.actor_optimiser, self.actor.parameters(), loss, self._actor_rate * schedule(share_done))
         _move_towards(self.average, self.actor, self.config.actor.average)
         return norm
 
     def step_critic(self, loss: Tensor, share_done: float) -> float:
         """One optimiser step of the critic; returns the gradient's norm. Raises RuntimeError without a critic."""
         critic, target = self.critics()
-        norm = self._step(self.critic_optimiser, critic.parameters(), loss, share_done)
+        rate = self.config.critic_training.learning_rate * schedule(share_done)
+        norm = self._step(self.critic_optimiser, critic.parameters(), loss, rate)
         _move_towards(target, critic, self.config.critic_training.average)
         return norm
 
@@ -73,16 +83,15 @@ class LearnerState:
         return self.critic, self.critic_target
 
     def _step(
-        self, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor, share_done: float
+        self, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor, rate: float
     ) -> float:
         parameters = list(parameters)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        _average_over_processes(parameters)
+        average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_norm)
         for group in optimiser.param_groups:
-            full = group.setdefault("full_lr", group["lr"])
-            group["lr"] = full * schedule(share_done)
+            group["lr"] = rate
         if bool(torch.isfinite(norm)):
             optimiser.step()
         return float(norm)
@@ -97,14 +106,14 @@ class LearnerState:
                 found |= {f"{name}.{number}.{key}": torch.as_tensor(value) for key, value in values.items()}
         return {key: value.detach().cpu().contiguous().clone() for key, value in found.items()}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of `tensors`; raises KeyError or RuntimeError for those of another configuration."""
         self.step = int(tensors["step"])
         for name, module in self._modules().items():
-            module.load_state_dict(_under(tensors, name))
+            module.load_state_dict(under(tensors, name))
         for name, optimiser in (("actor_optimiser", self.actor_optimiser), ("critic_optimiser", self.critic_optimiser)):
             state: dict[int, dict[str, Any]] = {}
-            for key, value in _under(tensors, name).items():
+            for key, value in under(tensors, name).items():
                 number, _, field = key.partition(".")
                 state.setdefault(int(number), {})[field] = value
             optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
@@ -119,11 +128,11 @@ def schedule(share_done: float) -> float:
     return min(1.0, share_done / 0.05 + 0.02) * (0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share_done))))
 
 
-def write_state(file: Path, tensors: dict[str, Tensor]) -> None:
-    """Replace `file`; durable on return."""
+def write_state(file: Path, tensors: dict[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+    """Replace `file`, with the texts `about` in its header; durable on return, and whole whenever a crash comes."""
     temporary = file.with_name(file.name + ".new")
     with temporary.open("wb") as stream:
-        stream.write(save(tensors))
+        stream.write(save(tensors, metadata=dict(about or {})))
         stream.flush()
     sync(temporary)
     temporary.replace(file)
@@ -135,7 +144,14 @@ def read_state(file: Path) -> dict[str, Tensor]:
     return load_file(file)
 
 
-def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def read_about(file: Path) -> dict[str, str]:
+    """The texts that `write_state` wrote, without the tensors."""
+    with safe_open(file, framework="pt") as opened:
+        return dict(opened.metadata() or {})
+
+
+def under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Those whose names begin with `name` and a dot, without these."""
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
 
 
@@ -143,15 +159,3 @@ def _under(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 def _move_towards(average: nn.Module, module: nn.Module, rate: float) -> None:
     for old, new in zip(average.parameters(), module.parameters(), strict=True):
         old.lerp_(new, rate)
-
-
-def _average_over_processes(parameters: list[nn.Parameter]) -> None:
-    """Data-parallel training under torchrun: every process takes the mean gradient of all."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    torch.distributed.all_reduce(flat)
-    flat /= torch.distributed.get_world_size()
-    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))

@@ -1,4 +1,4 @@
-"""All settings of learning, with their defaults. A job's overrides name them with dots, such as `actor.steps` or `critic.hidden`."""
+"""All settings of learning, with their defaults. A job's overrides name them with dots, such as `actor.beta`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sernf_learner.augmentation import RecoveryConfig
+from sernf_learner.processes import DEVICES
 from sernf_policy.acting import ActingConfig
 from sernf_policy.critic import CriticConfig
 from sernf_policy.policy import PolicyConfig
-from sernf_robot.config import from_mapping
+from sernf_robot.config import ConfigError, from_mapping
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActorConfig:
     """`nll_weight`: of the imitation loss, the conservative term. `q_weight`: of the gradient through the critic.
 
-    `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike. `every`: critic updates for one of the actor.
+    `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike. `every`: critic updates for one of the
+    actor.
     """
 
     learning_rate: float = 1e-3
@@ -29,6 +31,11 @@ class ActorConfig:
     beta: float = 2.0
     largest_weight: float = 5.0
     every: int = 1
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "every")
+        _check_not_negative(self, "weight_decay", "nll_weight", "q_weight", "beta")
+        _check_rate(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +52,18 @@ class CriticTraining:
     def __post_init__(self) -> None:
         if self.bootstrap not in ("recorded", "policy"):
             raise ValueError(f"bootstrap: expected recorded or policy, got {self.bootstrap!r}")
+        _check_positive(self, "learning_rate", "samples")
+        _check_not_negative(self, "weight_decay", "pessimism")
+        _check_rate(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuardConfig:
-    """When training halts itself and keeps the last good weights. Checked every `every` steps; `patience` bad checks in a row halt.
+    """When training halts itself and keeps the last good weights. Checked every `every` steps; `patience` bad checks in a row
+    halt.
 
-    `divergence_nats`: how much less likely, a number, the policy's samples may be under the frozen imitation flow than that flow's
-    own. `value_bound`: values above it cannot be earned; `share_above` of the samples may exceed it.
+    `divergence_nats`: how much less likely, a number, the policy's samples may be under the flow that training began with than
+    that flow's own. `value_bound`: values above it cannot be earned; `share_above` of the samples may exceed it.
     """
 
     every: int = 50
@@ -60,6 +71,10 @@ class GuardConfig:
     divergence_nats: float = 1.5
     value_bound: float = 1.05
     share_above: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "every", "patience", "divergence_nats", "value_bound")
+        _check_not_negative(self, "share_above")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +108,31 @@ class LearningConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.gamma < 1.0:
             raise ValueError(f"gamma: expected more than 0 and less than 1, got {self.gamma}")
-        for name in ("batch", "horizon", "threads", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        _check_positive(self, "batch", "horizon", "threads", "save_every", "gradient_norm")
+        _check_positive(self, "imitation_steps", "critic_warmup_steps", "offline_rl_steps")
+        _check_positive(self, "online_steps_per_episode", "online_episodes")
+        if self.device not in DEVICES:
+            raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {self.device!r}")
         for name in ("online_share", "held_out_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
+
+
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise ValueError(f"{name}: expected more than 0, got {getattr(config, name)}")
+
+
+def _check_not_negative(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name}: expected 0 or more, got {getattr(config, name)}")
+
+
+def _check_rate(config: ActorConfig | CriticTraining) -> None:
+    if not 0.0 < config.average <= 1.0:
+        raise ValueError(f"average: expected more than 0 and at most 1, got {config.average}")
 
 
 def learning_config(overrides: Mapping[str, Any]) -> LearningConfig:
@@ -109,6 +143,12 @@ def learning_config(overrides: Mapping[str, Any]) -> LearningConfig:
         mapping = nested
         for group in groups:
             mapping = mapping.setdefault(group, {})
-        mapping[last] = value
+            if not isinstance(mapping, dict):
+                raise ConfigError(f"overrides: expected {group} to be a group of settings, got {mapping!r} and {key}")
+        if isinstance(value, Mapping):
+            group_of = mapping.setdefault(last, {})
+            group_of.update(value)
+        else:
+            mapping[last] = value
     config: LearningConfig = from_mapping(LearningConfig, nested, where="overrides")
     return config

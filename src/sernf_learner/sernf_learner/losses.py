@@ -1,4 +1,4 @@
-"""Losses of the four stages: pure functions that return `(loss, metrics)`. Sources: arXiv 2602.09580 (flow policy, chunk critic)."""
+"""Losses of the four stages: pure functions that return `(loss, metrics)`. Source: arXiv 2602.09580 (flow, chunk critic)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Metrics = dict[str, float]
 
 
 def imitation_loss(policy: ChunkPolicy, vector: Tensor, chunk: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Metrics]:
-    """Negative log-likelihood of chunks (B, H, A) rad with the training noise, a number of the chunk; `weight` (B,), or all alike."""
+    """Negative log-likelihood, a number, of chunks (B, H, A) rad with the training noise; `weight` (B,), or all alike."""
     observation = {"vector": vector}
     nats = -policy.log_prob(observation, policy.noisy(observation, chunk)) / policy.layout.chunk_size
     loss = nats.mean() if weight is None else (weight * nats).sum() / weight.sum().clamp_min(1e-6)
@@ -22,7 +22,7 @@ def imitation_loss(policy: ChunkPolicy, vector: Tensor, chunk: Tensor, weight: T
 
 @torch.no_grad()
 def chunk_target(rows: ChunkTable, target: ChunkCritic, next_chunk: Tensor, *, pessimism: float) -> Tensor:
-    """Value (B,) to learn: `sum_{h<H} gamma^h r[t+h] + gamma^H Qbar(obs[t+H], chunk')`, clipped to what the reward allows, [0, 1].
+    """Value (B,) to learn: `sum_{h<H} gamma^h r[t+h] + gamma^H Qbar(obs[t+H], chunk')`, clipped to [0, 1], what can be earned.
 
     `next_chunk` (B, N, H, A): candidates for chunk', whose values are averaged. The ensemble counts as its mean less `pessimism`
     times its standard deviation.
@@ -31,7 +31,8 @@ def chunk_target(rows: ChunkTable, target: ChunkCritic, next_chunk: Tensor, *, p
     values = target(rows.next_vector.repeat_interleave(candidates, dim=0), next_chunk.flatten(0, 1))
     values = values.mean(0) - pessimism * values.std(0, correction=0)
     following = values.unflatten(0, (batch, candidates)).mean(1)
-    return (rows.reward + rows.discount * following).clamp(0.0, 1.0)
+    value: Tensor = (rows.reward + rows.discount * following).clamp(0.0, 1.0)
+    return value
 
 
 def critic_loss(critic: ChunkCritic, vector: Tensor, chunk: Tensor, value: Tensor) -> tuple[Tensor, Metrics]:
@@ -52,11 +53,12 @@ def critic_loss(critic: ChunkCritic, vector: Tensor, chunk: Tensor, value: Tenso
 def advantage_weight(critic: ChunkCritic, rows: ChunkTable, baseline: Tensor, *, beta: float, largest: float) -> Tensor:
     """exp(beta * advantage) (B,), at most `largest`: how much a recorded chunk deserves to be imitated.
 
-    `baseline` (B,): value of what the policy does by itself. The advantage is relative to it, so that it means the same early in an
-    episode, where all values are small, as late.
+    `baseline` (B,): value of what the policy does by itself. The advantage is relative to it, so that it means the same early in
+    an episode, where all values are small, as late.
     """
     advantage = (critic(rows.vector, rows.chunk).mean(0) - baseline) / baseline.abs().clamp_min(0.05)
-    return (beta * advantage).exp().clamp_max(largest)
+    weight: Tensor = (beta * advantage).exp().clamp_max(largest)
+    return weight
 
 
 def value_gradient_loss(policy: ChunkPolicy, critic: ChunkCritic, vector: Tensor) -> tuple[Tensor, Metrics]:

@@ -1,21 +1,24 @@
 """One stage's training, step by step, without files or processes: the trainer drives it, and so does a study in simulation.
 
-Every step draws its random numbers from (seed, step, process) alone, so a session that was restored goes on as if never interrupted.
+Every step draws its random numbers from (seed, step, process) alone, so a session that was restored goes on as if never
+interrupted.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from sernf_learner.episode import Episode
 from sernf_learner.guard import MEASURED_WINDOWS, Guard, divergence
-from sernf_learner.learner_state import LearnerState
+from sernf_learner.learner_state import LearnerState, under
 from sernf_learner.learning_config import LearningConfig
 from sernf_learner.losses import Metrics
+from sernf_learner.processes import mean_metrics
 from sernf_learner.stages import STAGES
 from sernf_learner.training_data import TrainingData
 from sernf_learner.training_job import Stage
@@ -54,9 +57,9 @@ class TrainingSession:
         if parent is None:
             rows = self.data.imitation_set()
             for policy in (self.learner.actor, self.learner.average):
-                policy.fit_normaliser(rows.vector, rows.chunk)
+                policy.fit_normaliser(rows.vector.to(self.learner.device), rows.chunk.to(self.learner.device))
         self.guard = Guard(config.guard)
-        self._good: tuple[ChunkPolicy, ChunkCritic | None] | None = None
+        self._good_policy, self._good_critic = self._copies()
 
     @property
     def step(self) -> int:
@@ -72,8 +75,9 @@ class TrainingSession:
         learner.step += 1
         if learner.step % config.guard.every == 0:
             metrics |= divergence(learner, self.data.windows(MEASURED_WINDOWS).vector)
-        if self.guard.check(metrics) and (learner.step % config.guard.every == 0 or self._good is None):
-            self._good = copy.deepcopy(learner.average), copy.deepcopy(learner.critic_target)
+        metrics = mean_metrics(metrics, learner.device)
+        if self.guard.check(metrics) and learner.step % config.guard.every == 0:
+            self._good_policy, self._good_critic = self._copies()
         return metrics
 
     def run(self, until: int, on_step: Callable[[int, Metrics], None] = lambda step, metrics: None) -> None:
@@ -81,18 +85,41 @@ class TrainingSession:
         while self.step < until:
             on_step(self.step + 1, self.advance())
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All from which `restore` goes on as if never interrupted, with the last good weights."""
+        found = self.learner.tensors() | {"guard.bad": torch.tensor(self.guard.bad)}
+        for name, module in self._good().items():
+            found |= {f"{name}.{key}": value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
+        return found
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of `tensors`; raises KeyError or RuntimeError for those of another configuration."""
+        self.learner.restore(tensors)
+        self.guard.bad = int(tensors["guard.bad"])
+        for name, module in self._good().items():
+            module.load_state_dict(under(tensors, name))
+
     def save(self, path: Path, *, data_sha256: str = "", metrics: Metrics | None = None, halted: bool = False) -> CheckpointInfo:
         """Write the policy that acts, or the last good one after a halt."""
-        policy, critic = self.learner.average, self.learner.critic_target
-        if halted and self._good is not None:
-            policy, critic = self._good
+        policy, critic = (self._good_policy, self._good_critic) if halted else self._copies()
+        # The same step must always give the same bytes: a job that goes on after a crash may tell of its weights once more.
+        torch.manual_seed(_mixed(self.seed, self.step, 0))
         table = self.data.held_out or self.data.windows(HELD_OUT_WINDOWS_FALLBACK)
-        held_out = HeldOut.of(policy, table.vector, table.chunk)
+        held_out = HeldOut.of(policy, table.vector.cpu(), table.chunk.cpu())
         return save_checkpoint(
             path, policy=policy, critic=critic, acting=self._algorithm.acting(self.config), stage=self.stage.value,
             parent_sha256=self._parent.info.sha256 if self._parent else "", data_sha256=data_sha256, seed=self.seed,
             metrics=metrics, likelihood=held_out.thresholds(policy), held_out=held_out.rows(HELD_OUT_ROWS),
         )  # fmt: skip
+
+    def _copies(self) -> tuple[ChunkPolicy, ChunkCritic | None]:
+        """Of what acts now, on the processor."""
+        policy, critic = copy.deepcopy(self.learner.average).cpu(), copy.deepcopy(self.learner.critic_target)
+        return policy, None if critic is None else critic.cpu()
+
+    def _good(self) -> dict[str, nn.Module]:
+        named = {"good_policy": self._good_policy, "good_critic": self._good_critic}
+        return {name: module for name, module in named.items() if module is not None}
 
 
 def _mixed(seed: int, step: int, process: int) -> int:

@@ -1,4 +1,4 @@
-"""Rollouts in the simulation without ROS, faster than real time: the same chunk player and the same safety filter as on the robot."""
+"""Rollouts in the simulation without ROS, faster than real time, with the chunk player and the safety filter of the robot."""
 
 from __future__ import annotations
 

@@ -1,42 +1,48 @@
 """Does one training job: reads the data set, runs the stage, leaves weights, curves and a state from which it can go on.
 
-In the job's folder: `state.safetensors` and `state.json` (resume), `metrics.jsonl` and `curves.png` (every figure that was logged,
-explained in docs/learning.md), `tensorboard/`. In its folder `out`: the weights.
+In the job's folder: `state.safetensors` (resume), `metrics.jsonl` and `curves.png` (every figure that was logged, explained in
+docs/learning.md), `tensorboard/`. In its folder `out`: the weights. Of several data-parallel processes the first one writes.
+
+The state is saved whenever something happens that cannot be repeated, that is before weights are told of and when an episode has
+come in. So a job that was killed makes the same weights as one that was not.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from sernf_learner.bag_reader import Reading
 from sernf_learner.curves import draw_curves
-from sernf_learner.data_set import read_dataset
-from sernf_learner.episode import Episode
+from sernf_learner.data_set import check_usable, read_dataset
 from sernf_learner.episode_cache import CACHE_FOLDER, EpisodeCache
 from sernf_learner.guard import TrainingHalted
-from sernf_learner.learner_state import read_state, write_state
+from sernf_learner.learner_state import read_about, read_state, write_state
 from sernf_learner.learning_config import LearningConfig, learning_config
 from sernf_learner.losses import Metrics
+from sernf_learner.metrics_log import MetricsLog
+from sernf_learner.processes import agreed, chosen_device, joined, process_number
 from sernf_learner.session import TrainingSession
 from sernf_learner.training_job import Stage, TrainingJob
 from sernf_policy.checkpoint import Checkpoint, load_checkpoint
 from sernf_policy.layout import DUCK_OBSERVATION, LayoutError, PolicyLayout
-from sernf_teleop.episode_files import EpisodeError, write_durably
-from sernf_teleop.episodes import read_episode
+from sernf_teleop.episode_files import EpisodeError
+from sernf_teleop.episodes import list_episodes, read_episode
 
 REPORT_PERIOD_S = 1.0
 WAIT_FOR_EPISODES_S = 0.2
+MEAN_RATE = 0.02
+"""of the running means that a checkpoint carries as its metrics"""
 OBSERVATIONS = {"duck": DUCK_OBSERVATION}
-STATE, STATE_INFO, METRICS, CURVES = "state.safetensors", "state.json", "metrics.jsonl", "curves.png"
+STATE, CURVES = "state.safetensors", "curves.png"
+ABOUT = "job"
+"""key of the state's header"""
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -45,16 +51,16 @@ def run_job(job: TrainingJob, report: Report, should_stop: Callable[[], bool], n
     """See train_job for the four parts. Raises what is wrong with data, weights or settings."""
     config = learning_config(job.overrides)
     torch.set_num_threads(config.threads)
-    _join_processes()
-    training = _Training(job, config, report, should_stop, new_episodes)
-    try:
-        training.run()
-    except TrainingHalted as halt:
-        training.publish(halted=True)
-        training.close()
-        report({"event": "halted", "message": f"{halt}; the last good weights were kept"})
-    else:
-        training.close()
+    with joined(chosen_device(config.device)):
+        training = _Training(job, config, report, should_stop, new_episodes)
+        try:
+            training.run()
+        except TrainingHalted as halt:
+            training.publish(halted=True)
+            training.close()
+            report({"event": "halted", "message": f"{halt}; the last good weights were kept"})
+        else:
+            training.close()
 
 
 class _Training:
@@ -66,52 +72,61 @@ class _Training:
     ) -> None:  # fmt: skip
         self._job, self._config, self._report = job, config, report
         self._should_stop, self._new_episodes = should_stop, new_episodes
+        self._number = process_number()
         parent = load_checkpoint(Path(job.parent)) if job.parent else None
         self._layout = _layout(parent, config, job.dataset)
         self._reading = Reading(
             step_period_s=self._layout.step_period_s, joint_names=self._layout.joint_names, objects=self._layout.objects
         )
-        dataset = read_dataset(job.dataset, reading=self._reading, task=self._layout.task, on_progress=self._reading_bag)
-        self._data_sha256 = dataset.data_sha256
-        self._rank = int(os.environ.get("RANK", "0"))
-        self._session = TrainingSession(
-            job.stage, self._layout, list(dataset.episodes), config, parent, job.seed, job.steps, self._rank
+        state = job.folder / STATE
+        before: dict[str, Any] = json.loads(read_about(state)[ABOUT]) if state.is_file() else {}
+        dataset = read_dataset(
+            job.dataset, reading=self._reading, task=self._layout.task, only=before.get("dataset"), on_progress=self._reading_bag
         )
-        self._taken: list[str] = []
+        self._dataset = [info.episode_id for info in dataset.episodes.infos]
+        self._data_sha256 = dataset.data_sha256
+        self._session = TrainingSession(
+            job.stage, self._layout, list(dataset.episodes), config, parent, job.seed, job.steps, self._number
+        )
+        self._paths: dict[str, Path] = {}
+        """rollouts that were taken in, by id"""
+        self._means: Metrics = {}
         self._published_step = -1
-        self._started, self._first_step, self._told = time.monotonic(), 0, 0.0
-        self._sums: dict[str, list[float]] = {}
-        self._resume()
-        self._metrics = (job.folder / METRICS).open("a", encoding="utf8") if self._rank == 0 else None
-        self._board = _board(job.folder) if self._rank == 0 else None
+        if before:
+            self._resume(state, before)
+        self._started_s, self._first_step, self._told_s = time.monotonic(), self._session.step, 0.0
+        self._log = None if self._number else MetricsLog(job.folder, self._session.step)
 
     def run(self) -> None:
         """All steps, or until told to stop; then the state is saved."""
         online = self._job.stage is Stage.ONLINE_RL
         session, config = self._session, self._config
-        while session.step < session.total_steps and not self._should_stop():
+        each = config.online_steps_per_episode
+        if online and session.step and session.step % each == 0:
+            self.publish()  # killed after these weights were saved, perhaps before they were told of
+        while session.step < session.total_steps and not agreed(self._should_stop()):
             if online and not self._may_train():
                 time.sleep(WAIT_FOR_EPISODES_S)
                 continue
             self._note(session.advance())
-            if session.step % config.save_every == 0:
-                self._save_state()
-            if online and session.step % config.online_steps_per_episode == 0:
+            if online and session.step % each == 0:
                 self.publish()
-        self._save_state()
+            elif session.step % config.save_every == 0:
+                self._save_state()
         if session.step >= session.total_steps:
             self.publish()
+        else:
+            self._save_state()
 
     def publish(self, *, halted: bool = False) -> None:
-        """Make the present weights durable and tell of them, once for each step."""
-        if self._rank or self._published_step == self._session.step:
+        """Make the present weights durable and tell of them, once for each step. After a halt: the last good ones."""
+        if self._number or self._published_step == self._session.step:
             return
+        if not halted:
+            self._save_state()
         self._published_step = self._session.step
         path = self._job.out / f"{self._job.job_id}-{self._session.step:06d}.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        means = {name: float(np.mean(values)) for name, values in self._sums.items() if values}
-        finite = {name: value for name, value in means.items() if np.isfinite(value)}
-        info = self._session.save(path, data_sha256=self._data_sha256, metrics=finite, halted=halted)
+        info = self._session.save(path, data_sha256=self._data_sha256, metrics=self._means, halted=halted)
         self._report({
             "event": "checkpoint", "file": str(path), "sha256": info.sha256, "version": info.version, "stage": info.stage,
             "parent_sha256": info.parent_sha256,
@@ -119,112 +134,97 @@ class _Training:
 
     def close(self) -> None:
         """Draw the curves and let go of files."""
-        if self._metrics is not None:
-            self._flush()
-            self._metrics.close()
-            draw_curves(
-                self._job.folder / METRICS, self._job.folder / CURVES, title=f"{self._job.stage.value}, {self._job.job_id}"
-            )
-        if self._board is not None:
-            self._board.close()
+        if self._log is not None:
+            self._log.flush(self._session.step)
+            self._log.close()
+            draw_curves(self._log.file, self._job.folder / CURVES, title=f"{self._job.stage.value}, {self._job.job_id}")
 
     def _may_train(self) -> bool:
         """Take in what has been recorded; whether updates are due: so many for each rollout."""
-        for path in self._new_episodes():
+        for path in agreed(self._new_episodes()):
             self._take_in(path)
-        due = len(self._taken) * self._config.online_steps_per_episode
-        if self._session.step < due:
+        if self._session.step < len(self._paths) * self._config.online_steps_per_episode:
             return True
-        self._tell(f"waiting for rollouts: {len(self._taken)} taken in, weights are up to date")
+        if time.monotonic() - self._told_s >= REPORT_PERIOD_S:
+            self._tell(f"waiting for rollouts: {len(self._paths)} taken in, weights are up to date")
         return False
 
     def _take_in(self, path: Path) -> None:
-        if path.name in self._taken:
-            return
+        """A new episode, or one whose label has changed. Those of the data set count no updates."""
         try:
-            episode = EpisodeCache(path.parent / CACHE_FOLDER).read(read_episode(path), self._reading)
-            self._session.data.add(episode)
+            self._add(path)
         except (EpisodeError, LayoutError) as error:
+            self._session.data.remove(path.name)
             self._tell(f"{path.name} is left out: {error}")
-            return
-        self._taken.append(path.name)
-        self._save_state(path)
+        else:
+            if path.name not in self._dataset:
+                self._paths[path.name] = path
+        self._save_state()
+
+    def _add(self, path: Path) -> None:
+        info = read_episode(path)
+        check_usable(info, self._layout.task)
+        self._session.data.add(EpisodeCache(path.parent / CACHE_FOLDER).read(info, self._reading), replace=True)
 
     def _note(self, metrics: Metrics) -> None:
         for name, value in metrics.items():
-            self._sums.setdefault(name, []).append(value)
-        if time.monotonic() - self._told >= REPORT_PERIOD_S or self._session.step == self._session.total_steps:
-            self._flush()
+            if math.isfinite(value):
+                self._means[name] = self._means.get(name, value) + MEAN_RATE * (value - self._means.get(name, value))
+        if self._log is not None:
+            self._log.add(metrics)
+        if time.monotonic() - self._told_s >= REPORT_PERIOD_S or self._session.step == self._session.total_steps:
+            if self._log is not None:
+                self._log.flush(self._session.step)
             self._tell("")
 
-    def _flush(self) -> None:
-        means = {name: float(np.mean(values)) for name, values in self._sums.items() if values}
-        if not means or self._metrics is None:
-            return
-        self._metrics.write(json.dumps({"step": self._session.step, **means}) + "\n")
-        self._metrics.flush()
-        if self._board is not None:
-            for name, value in means.items():
-                self._board.add_scalar(name, value, self._session.step)
-        self._last_means = means
-        self._sums = {}
-
     def _tell(self, message: str) -> None:
-        now = time.monotonic()
-        if message and now - self._told < REPORT_PERIOD_S:
-            return
-        self._told = now
-        session = self._session
+        now_s, session = time.monotonic(), self._session
+        self._told_s = now_s
         done = session.step - self._first_step
-        eta_s = (session.total_steps - session.step) * (now - self._started) / done if done else -1.0
+        eta_s = (session.total_steps - session.step) * (now_s - self._started_s) / done if done else -1.0
         self._report({
             "event": "progress", "step": session.step, "total": session.total_steps, "eta_s": eta_s,
-            "metrics": getattr(self, "_last_means", {}), "message": message,
+            "metrics": self._log.latest if self._log is not None else {}, "message": message,
         })  # fmt: skip
 
     def _reading_bag(self, done: int, total: int, episode_id: str) -> None:
         message = f"reading {episode_id} ({done + 1} of {total})"
         self._report({"event": "progress", "step": 0, "total": 0, "eta_s": -1.0, "metrics": {}, "message": message})
 
-    def _save_state(self, new_path: Path | None = None) -> None:
-        if self._rank:
+    def _save_state(self) -> None:
+        if self._number:
             return
-        if new_path is not None:
-            self._paths = [*getattr(self, "_paths", []), str(new_path)]
+        about = {
+            "data_sha256": self._data_sha256, "dataset": self._dataset, "means": self._means,
+            "episodes": [str(path) for path in self._paths.values()],
+        }  # fmt: skip
         self._job.folder.mkdir(parents=True, exist_ok=True)
-        write_state(self._job.folder / STATE, self._session.learner.tensors())
-        info = {"step": self._session.step, "episodes": getattr(self, "_paths", []), "data_sha256": self._data_sha256}
-        write_durably(self._job.folder / STATE_INFO, json.dumps(info))
+        write_state(self._job.folder / STATE, self._session.tensors(), {ABOUT: json.dumps(about)})
 
-    def _resume(self) -> None:
-        file, info_file = self._job.folder / STATE, self._job.folder / STATE_INFO
-        if not (file.is_file() and info_file.is_file()):
-            return
-        info = json.loads(info_file.read_text(encoding="utf8"))
-        if info["data_sha256"] != self._data_sha256:
+    def _resume(self, state: Path, before: Mapping[str, Any]) -> None:
+        if before["data_sha256"] != self._data_sha256:
             raise ValueError(
-                f"{self._job.folder}: expected the data set with which this job began, got another one; "
+                f"{self._job.dataset}: expected the episodes and labels with which this job began, got others; "
                 "start a new job (another --out)"
             )
-        self._paths: list[str] = []
-        for path in info["episodes"]:
-            with suppress(EpisodeError):
-                self._take_in_again(Path(path))
-        self._session.learner.restore(read_state(file))
-        self._first_step = self._session.step
-
-    def _take_in_again(self, path: Path) -> None:
-        episode = EpisodeCache(path.parent / CACHE_FOLDER).read(read_episode(path), self._reading)
-        self._session.data.add(episode)
-        self._taken.append(path.name)
-        self._paths.append(str(path))
+        self._means = dict(before["means"])
+        for path in map(Path, before["episodes"]):
+            self._paths[path.name] = path
+            try:
+                self._add(path)
+            except (EpisodeError, LayoutError) as error:
+                self._report({
+                    "event": "progress", "step": 0, "total": 0, "eta_s": -1.0, "metrics": {},
+                    "message": f"{path.name} is left out: {error}",
+                })  # fmt: skip
+        self._session.restore(read_state(state))
 
 
 def _layout(parent: Checkpoint | None, config: LearningConfig, dataset: Path) -> PolicyLayout:
     """The parent's layout, or the usual one of the data set's task."""
     if parent is not None:
         return parent.info.layout
-    tasks = {read_episode(path).task for path in _bags(dataset)}
+    tasks = {info.task for info in list_episodes(dataset)}
     task = tasks.pop() if len(tasks) == 1 else ""
     terms = config.observation or OBSERVATIONS.get(task, ())
     if not terms:
@@ -233,27 +233,3 @@ def _layout(parent: Checkpoint | None, config: LearningConfig, dataset: Path) ->
             "name the terms that the policy is to see with the override `observation`"
         )
     return PolicyLayout(task=task, observation=tuple(terms), horizon=config.horizon)
-
-
-def _bags(dataset: Path) -> Sequence[Path]:
-    from sernf_teleop.episodes import list_episodes
-
-    return [info.path for info in list_episodes(dataset)]
-
-
-def _board(folder: Path):  # type: ignore[no-untyped-def]
-    """TensorBoard's writer, or None where it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder / "tensorboard"))
-
-
-def _join_processes() -> None:
-    """Under torchrun: one group of processes, by gloo on processors and NCCL on GPUs."""
-    if "RANK" in os.environ and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-
-
-__all__ = ["Episode", "run_job"]

@@ -157,4 +157,7 @@ class ChildLoader:
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()
-        return child.wait(CLOSE_TIMEOUT_S)
+        try:
+            return child.wait(CLOSE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:  # a machine so busy that not even the dead get their turn
+            return None

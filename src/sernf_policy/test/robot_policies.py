@@ -41,12 +41,14 @@ def robot_data(layout: PolicyLayout, rows: int, seed: int, drift_rad: float = 0.
     return vectors, commanded[:, None] + steps.cumsum(1)
 
 
-def robot_policy(layout: PolicyLayout, *, config: PolicyConfig = SMALL, seed: int = 0, drift_rad: float = 0.01) -> ChunkPolicy:
-    """Normalised on `robot_data`."""
+def robot_policy(
+    layout: PolicyLayout, *, config: PolicyConfig = SMALL, seed: int = 0, drift_rad: float = 0.01, heads: float = 0.05
+) -> ChunkPolicy:
+    """Normalised on `robot_data`; `heads`: size of the random heads."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         policy = ChunkPolicy(layout, config)
-        awaken(policy, 0.05)
+        awaken(policy, heads)
     policy.fit_normaliser(*robot_data(layout, 64, seed, drift_rad))
     return policy.eval()
 
@@ -58,13 +60,14 @@ def save_robot_policy(
     config: PolicyConfig = SMALL,
     seed: int = 0,
     drift_rad: float = 0.01,
+    heads: float = 0.05,
     likelihood: LikelihoodThresholds | None = None,
     candidates: int = 1,
     stage: str = "imitation",
 ) -> CheckpointInfo:
     """Write a checkpoint that passes every check; other seeds give other weights."""
     layout = layout or robot_layout()
-    policy = robot_policy(layout, config=config, seed=seed, drift_rad=drift_rad)
+    policy = robot_policy(layout, config=config, seed=seed, drift_rad=drift_rad, heads=heads)
     return save_checkpoint(
         path,
         policy=policy,

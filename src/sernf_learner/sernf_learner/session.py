@@ -50,6 +50,7 @@ class TrainingSession:
             raise ValueError(f"{stage.value}: expected weights with a critic to start from; train critic_warmup first")
         if stage is Stage.CRITIC_WARMUP and parent is None:
             raise ValueError("critic_warmup: expected weights to start from; train imitation first")
+        self._algorithm.acting(config).player.check_horizon(layout.horizon)
         self.data = TrainingData(episodes, layout, config, seed)
         self.total_steps = steps or self._algorithm.default_steps(config)
         torch.manual_seed(_mixed(seed, -1, 0))

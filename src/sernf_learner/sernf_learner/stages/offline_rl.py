@@ -1,7 +1,8 @@
 """Stage 3, offline RL on the recorded data: the critic goes on learning, the actor follows it without leaving the data.
 
 Actor: `nll_weight * NLL - q_weight * Q/|Q|`. The likelihood term is the conservative one, which only a tractable density allows;
-its windows count by `exp(beta * advantage)`, so chunks that led to success sooner than usual are imitated more (arXiv 1910.00177).
+its windows count by `exp(beta * advantage)`, so chunks that led to success sooner than usual are imitated more (arXiv
+1910.00177).
 """
 
 from __future__ import annotations

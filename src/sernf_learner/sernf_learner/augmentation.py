@@ -37,8 +37,6 @@ class RecoveryConfig:
     hand_rad: float = 0.03
     reach: int = 8
     held_height_m: float = 0.045
-    grasping_rad: float = 0.1
-    grasping_share: float = 0.2
 
     def __post_init__(self) -> None:
         if self.copies < 0 or self.reach < 1 or self.arm_rad < 0 or self.hand_rad < 0:
@@ -86,29 +84,19 @@ def _rows_of(episode: Episode, builder: ObservationBuilder, config: RecoveryConf
     size_rad = np.array([config.arm_rad if name in ARM_JOINTS else config.hand_rad for name in layout.joint_names])
     fading = np.maximum(0.0, 1.0 - (np.arange(horizon) + 1) / config.reach)[:, None]
     actions = episode.action_rad[:, order]
-    share = np.where(_grasps(actions, layout.joint_names, horizon, config.grasping_rad), config.grasping_share, 1.0)
     vectors, chunks, rows = [], [], []
     for tick in range(steps):
         chunk = actions[np.minimum(np.arange(tick, tick + horizon), steps - 1)]
         joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
         poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
         for copy in range(1 + config.copies):
-            offset = np.zeros(len(order)) if copy == 0 else rng.normal(0.0, size_rad) * rng.uniform(0.0, 1.5) * share[tick]
+            offset = np.zeros(len(order)) if copy == 0 else rng.normal(0.0, size_rad) * rng.uniform(0.0, 1.5)
             moved = poses if copy == 0 else _carried(poses, builder, joints, joints + offset, config.held_height_m)
             snapshot = Snapshot(joint_position_rad=joints + offset, commanded_position_rad=commanded + offset, object_poses=moved)
             vectors.append(builder.vector(snapshot))
             chunks.append((chunk + fading * offset).astype(np.float32))
             rows.append(tick)
     return ImitationRows(torch.from_numpy(np.stack(vectors)), torch.from_numpy(np.stack(chunks)), torch.tensor(rows))
-
-
-def _grasps(actions: Array, joint_names: Sequence[str], horizon: int, travel_rad: float) -> NDArray[np.bool_]:
-    """(T,): whether the hand's joints travel more than `travel_rad` in the chunk that starts at a tick, or have just done so."""
-    fingers = actions[:, [name not in ARM_JOINTS for name in joint_names]]
-    ahead = np.minimum(np.arange(len(actions))[:, None] + np.arange(horizon + 2), len(actions) - 1)
-    window = fingers[np.concatenate([np.maximum(ahead[:, :1] - 2, 0), ahead], axis=1)]
-    moving: NDArray[np.bool_] = (window.max(1) - window.min(1)).max(-1) > travel_rad
-    return moving
 
 
 def _carried(

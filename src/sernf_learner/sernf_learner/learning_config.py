@@ -9,9 +9,12 @@ from typing import Any
 from sernf_learner.augmentation import RecoveryConfig
 from sernf_learner.processes import DEVICES
 from sernf_policy.acting import ActingConfig
+from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import CriticConfig
 from sernf_policy.policy import PolicyConfig
 from sernf_robot.config import ConfigError, from_mapping
+
+PLAYER = PlayerConfig(execute_steps=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +86,9 @@ class LearningConfig:
 
     gamma: float = 0.99
     batch: int = 128
-    horizon: int = 10
+    horizon: int = 20
     observation: tuple[str, ...] = ()
-    imitation_steps: int = 2000
+    imitation_steps: int = 1500
     critic_warmup_steps: int = 1000
     offline_rl_steps: int = 1000
     online_steps_per_episode: int = 100
@@ -96,14 +99,14 @@ class LearningConfig:
     threads: int = 1
     device: str = "auto"
     save_every: int = 200
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    policy: PolicyConfig = field(default_factory=lambda: PolicyConfig(blocks=4, hidden=96))
     critic: CriticConfig = field(default_factory=CriticConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)
     critic_training: CriticTraining = field(default_factory=CriticTraining)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
-    imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3))
-    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.7, candidates=16))
+    imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3, player=PLAYER))
+    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.7, candidates=16, player=PLAYER))
 
     def __post_init__(self) -> None:
         if not 0.0 < self.gamma < 1.0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from sernf_policy.normaliser import Standardiser
@@ -32,13 +33,17 @@ def mlp(sizes: tuple[int, ...], *, dropout: float = 0.0) -> nn.Sequential:
 class VectorEncoder(nn.Module):
     """The observation vector, standardised, through an MLP. Output: (B, code_size)."""
 
-    def __init__(self, observation_size: int, hidden: int, code_size: int) -> None:
+    def __init__(self, observation_size: int, hidden: int, code_size: int, input_noise: float = 0.0) -> None:
+        """`input_noise`: standard deviation of the noise on standardised observations in training mode."""
         super().__init__()
-        self.code_size = code_size
+        self.code_size, self.input_noise = code_size, input_noise
         self.standardiser = Standardiser(observation_size)
         self.network = nn.Sequential(mlp((observation_size, hidden, hidden, code_size)), nn.LayerNorm(code_size))
 
     def forward(self, observation: Observation) -> Tensor:
         """(B, n) under `vector` -> (B, code_size)."""
-        code: Tensor = self.network(self.standardiser(observation["vector"]))
+        standardised = self.standardiser(observation["vector"])
+        if self.training and self.input_noise > 0.0:
+            standardised = standardised + self.input_noise * torch.randn_like(standardised)
+        code: Tensor = self.network(standardised)
         return code

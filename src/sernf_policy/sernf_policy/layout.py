@@ -18,16 +18,23 @@ TERM_SIZES = {
     "object_position": 3,
     "object_rotation": 6,
     "object_in_hand": 3,
+    "object_at_grasp": 3,
+    "object_at_object": 3,
 }
 """Term -> how many numbers; None: one for each joint. `object_...` terms are written `object_position/NAME`.
 
 Positions in m in `fr3_link0`, rotations as the first two columns of the rotation matrix, `object_in_hand` in the hand frame (m),
-joints in rad. `commanded_position`: the joint targets in effect when the observation was made.
+joints in rad. `object_at_grasp` and `object_at_object/NAME:OTHER` look closely: the offset from the point between fingers and
+thumb (hand frame), or from another object (base frame), in m, saturating beyond NEAR_M; among the decimetres that positions span,
+a centimetre would be lost. `commanded_position`: the joint targets in effect when the observation was made.
 """
+
+NEAR_M = 0.05
 
 DUCK_OBSERVATION = (
     "joint_position", "commanded_position", "hand_position", "hand_rotation",
     "object_position/duck", "object_rotation/duck", "object_in_hand/duck", "object_position/bowl", "object_in_hand/bowl",
+    "object_at_grasp/duck", "object_at_object/duck:bowl",
 )  # fmt: skip
 
 
@@ -90,7 +97,8 @@ class PolicyLayout:
     @property
     def objects(self) -> tuple[str, ...]:
         """Objects whose poses are needed, each once, in the order of their first term."""
-        return tuple(dict.fromkeys(term.partition("/")[2] for term in self.observation if "/" in term))
+        names = (name for term in self.observation for name in term.partition("/")[2].split(":") if name)
+        return tuple(dict.fromkeys(names))
 
     def check_joints(self, joint_names: tuple[str, ...]) -> None:
         """Raises LayoutError unless the robot has exactly these joints (in any order)."""

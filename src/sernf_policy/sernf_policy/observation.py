@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import NEAR_M, PolicyLayout
 from sernf_robot.joints import JOINTS
-from sernf_robot.kinematics import Kinematics, quaternion_to_matrix
+from sernf_robot.kinematics import GRASP_POINT_M, Kinematics, quaternion_to_matrix
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -62,10 +62,19 @@ class ObservationBuilder:
             return hand_m
         if kind == "hand_rotation":
             return hand[:, :2].T.ravel()
+        name, _, other = name.partition(":")
         position, quaternion = snapshot.object_poses[name]
+        if kind == "object_at_object":
+            return _near(position - snapshot.object_poses[other][0])
         if kind == "object_position":
             return position
         if kind == "object_rotation":
             return quaternion_to_matrix(quaternion)[:, :2].T.ravel()
         in_hand: Array = hand.T @ (position - hand_m)
-        return in_hand
+        return in_hand if kind == "object_in_hand" else _near(in_hand - GRASP_POINT_M)
+
+
+def _near(offset_m: Array) -> Array:
+    """Exact near zero, saturating at NEAR_M."""
+    near: Array = NEAR_M * np.tanh(offset_m / NEAR_M)
+    return near

@@ -18,6 +18,7 @@ class PolicyConfig:
     """Sizes of the networks, and how chunks are normalised.
 
     `noise`: standard deviation of the noise that training adds to scaled chunks: without it the density would be degenerate.
+    `input_noise`: of the noise that it adds to standardised observations.
     `margin`: how far beyond the demonstrated range of motion, in shares of its half, the policy may command.
     """
 
@@ -28,6 +29,7 @@ class PolicyConfig:
     affine_hidden: int = 256
     dropout: float = 0.0
     noise: float = 0.02
+    input_noise: float = 0.0
     margin: float = 0.1
     smallest_half_range_rad: float = 0.02
     temperature: float = 0.7
@@ -60,7 +62,9 @@ class ChunkPolicy(nn.Module):
         super().__init__()
         self.layout, self.config = layout, config
         self._commanded = layout.slice_of("commanded_position")
-        self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size)
+        self.encoder = VectorEncoder(
+            layout.observation_size, config.encoder_hidden, config.code_size, config.input_noise
+        )
         self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
         self.flow = ConditionalFlow(
             layout.chunk_size, config.code_size,

@@ -17,6 +17,8 @@ from sernf_robot.joints import ARM_JOINTS, JOINTS
 from sernf_robot.model import build_robot_spec, joint_limits, robot_index
 
 FloatArray = NDArray[np.float64]
+GRASP_POINT_M = np.array([-0.025, 0.06, 0.258])
+"""Between fingers and thumb of the half-open hand, in the hand frame, (3,) m."""
 ARM = slice(0, len(ARM_JOINTS))
 """The arm's part of a 24-joint vector."""
 

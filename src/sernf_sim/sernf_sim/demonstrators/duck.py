@@ -1,5 +1,6 @@
 """Scripted duck demonstrator with human-like variety: it grasps from several headings, hurries or dawdles, takes detours, pauses,
-and misplaces hand and duck now and then, so its demonstrations are multimodal and some of them fail.
+and misplaces hand and duck now and then, so its demonstrations are multimodal. Where that loses the duck it tries a second time;
+what takes too long or ends out of reach fails.
 
 It acts on measured joints and estimated object poses only. The grasp ignores the duck's yaw: the hand encloses the duck from
 above with its palm tilted towards it.
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from sernf_robot.joints import HAND_JOINTS
 from sernf_robot.kinematics import FloatArray, Kinematics, NotReachableError
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
-from sernf_sim.tasks.duck import START_HAND_RAD
+from sernf_sim.tasks.duck import BOWL_RADIUS_M, START_HAND_RAD
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ DUCK_IN_HAND_M = np.array([-0.0253, 0.0593, 0.2583])
 """Where the duck is in the hand frame when the fingers close around it."""
 GRASP_HEIGHT_M = 0.026
 RELEASE_HEIGHT_M = 0.055
+SEEN_LIFTED_M = 0.05
+TRIES = 2
 POSTURE_ARM_RAD = np.array([0.0, 0.2, 0.0, -2.4, 0.0, 3.6, 0.785])
 
 _FINGERS = ("index", "middle", "ring", "pinky")
@@ -64,13 +67,13 @@ class Style:
 class Variety:
     """Distributions from which the style of an attempt is drawn."""
 
-    heading_modes_rad: tuple[float, ...] = (-0.28, 0.0, 0.25)
+    heading_modes_rad: tuple[float, ...] = (-0.2, 0.2)
     heading_spread_rad: float = 0.05
     tilt_rad: float = 0.764
     tilt_spread_rad: float = 0.04
-    detour_probability: float = 0.4
+    detour_probability: float = 0.2
     pause_probability: float = 0.3
-    careless_probability: float = 0.2
+    careless_probability: float = 0.3
     grasp_error_m: float = 0.005
     careless_grasp_error_m: float = 0.022
     place_error_m: float = 0.012
@@ -91,8 +94,7 @@ class Variety:
             )
 
         def error(usual_m: float, careless_m: float) -> FloatArray:
-            spread_m = careless_m if rng.random() < self.careless_probability else usual_m
-            return np.array([*rng.normal(0.0, spread_m, 2), 0.0])
+            return _error(rng, careless_m if rng.random() < self.careless_probability else usual_m)
 
         return Style(
             heading_offset_rad=float(rng.choice(self.heading_modes_rad) + rng.normal(0.0, self.heading_spread_rad)),
@@ -110,6 +112,17 @@ class Variety:
             close_share=float(rng.uniform(0.97, 1.01)),
             tremor_m=float(rng.uniform(0.0, 0.0015)),
         )
+
+    def careful(self, style: Style, rng: np.random.Generator) -> Style:
+        """The style of a further try: without carelessness, pauses and detours."""
+        return replace(
+            style, grasp_error_m=_error(rng, self.grasp_error_m), place_error_m=_error(rng, self.place_error_m),
+            approach_bend_m=np.zeros(3), transit_bend_m=np.zeros(3), pause_above_s=0.0, pause_at_bowl_s=0.0,
+        )  # fmt: skip
+
+
+def _error(rng: np.random.Generator, spread_m: float) -> FloatArray:
+    return np.array([*rng.normal(0.0, spread_m, 2), 0.0])
 
 
 class DuckDemonstrator:
@@ -153,9 +166,22 @@ class DuckDemonstrator:
         return self._motion.target_rad.copy()
 
     def _attempt(self, style: Style) -> Iterator[FloatArray]:
-        motion, quick = self._motion, 1.0 / style.speed
+        """Grasp and place; again, with more care, when the duck was lost on the way."""
+        motion = self._motion
         self.phase = "wait"
         yield from motion.hold(style.pause_before_s)
+        for _ in range(TRIES):
+            yield from self._grasp(style)
+            if self._is_lifted():
+                yield from self._place(style)
+                if self._is_in_bowl():
+                    return
+            else:
+                yield from self._let_go(style)
+            style = self._variety.careful(style, self._rng)
+
+    def _grasp(self, style: Style) -> Iterator[FloatArray]:
+        motion, quick = self._motion, 1.0 / style.speed
         self.phase = "approach"
         above = self._grasp_pose(style, style.approach_height_m, OPEN_RAD)
         yield from motion.move(above, 1.7 * quick, bend_m=style.approach_bend_m)
@@ -164,13 +190,16 @@ class DuckDemonstrator:
         yield from motion.move(self._grasp_pose(style, 0.0, OPEN_RAD), 1.0 * quick)
         yield from motion.hold(0.1)
         self.phase = "close"
-        closed = OPEN_RAD + style.close_share * (CLOSED_RAD - OPEN_RAD)
+        closed = self._closed(style)
         yield from motion.fingers(closed, 0.8 * quick)
         yield from motion.hold(0.2)
         self.phase = "lift"
         yield from motion.move(self._lifted(style, closed), 1.0 * quick)
+
+    def _place(self, style: Style) -> Iterator[FloatArray]:
+        motion, quick = self._motion, 1.0 / style.speed
         self.phase = "carry"
-        held_m = self._held_offset()
+        held_m, closed = self._held_offset(), self._closed(style)
         over_bowl = self._place_pose(style, held_m, style.lift_height_m, closed)
         yield from motion.move(over_bowl, 1.7 * quick, bend_m=style.transit_bend_m)
         yield from motion.hold(style.pause_at_bowl_s + 0.1)
@@ -182,6 +211,22 @@ class DuckDemonstrator:
         self.phase = "retreat"
         yield from motion.move(self._place_pose(style, held_m, 0.14, OPEN_RAD), 0.8 * quick)
         yield from motion.hold(0.4)
+
+    def _let_go(self, style: Style) -> Iterator[FloatArray]:
+        """Open the hand before the next try."""
+        self.phase = "let go"
+        yield from self._motion.fingers(OPEN_RAD, 0.6 / style.speed)
+
+    @staticmethod
+    def _closed(style: Style) -> FloatArray:
+        return OPEN_RAD + style.close_share * (CLOSED_RAD - OPEN_RAD)
+
+    def _is_lifted(self) -> bool:
+        return bool(self._observation.object_poses["duck"][0][2] > SEEN_LIFTED_M)
+
+    def _is_in_bowl(self) -> bool:
+        offset_m = self._observation.object_poses["duck"][0][:2] - self._observation.object_poses["bowl"][0][:2]
+        return bool(np.hypot(*offset_m) < BOWL_RADIUS_M)
 
     def _grasp_pose(self, style: Style, height_m: float, fingers_rad: FloatArray) -> HandPose:
         duck = self._observation.object_poses["duck"][0]

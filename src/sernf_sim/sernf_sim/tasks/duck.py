@@ -16,10 +16,10 @@ from sernf_robot.model import ARM_PREFIX, HAND_PREFIX, WORLD_MASK
 from sernf_sim.tasks.scenery import OBJECT_GROUP, add_table_lights_and_cameras, add_visible
 from sernf_sim.tasks.task import JUDGE_PERIOD_S, Judgement
 
-DUCK_X_M = (0.56, 0.73)
-DUCK_Y_M = (-0.03, 0.17)
+DUCK_X_M = (0.60, 0.70)
+DUCK_Y_M = (0.02, 0.14)
 BOWL_CENTER_M = (0.60, -0.24)
-BOWL_SPREAD_M = 0.05
+BOWL_SPREAD_M = 0.03
 
 START_ARM_RAD = (-0.187, -0.102, -0.006, -2.788, -0.175, 3.741, 0.873)
 """The hand hovers before the duck's field, fingers forward and down."""

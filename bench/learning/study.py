@@ -1,0 +1,179 @@
+"""How much each stage adds, over several draws of demonstrations: `./sernf run python bench/learning/study.py --out runs/study`.
+
+For each seed: 30 demonstrations on the twin, imitation, critic warm-up, offline RL, 15 online rollouts, and after each stage
+rollouts in scenes that nothing was trained or chosen on. All in simulation without ROS, through the same chunk player and safety
+filter. Imitation's temperature is swept first, on other scenes, so that RL is compared with imitation at its best.
+Every finished part is kept in the output folder; the same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pickle
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from variants import VARIANTS
+
+from sernf_learner.evaluation import EvaluationPlan, report, run_plan
+from sernf_learner.learning_config import learning_config
+from sernf_learner.session import TrainingSession
+from sernf_learner.sim_rollout import Outcome, SimRollouts
+from sernf_learner.training_job import Stage
+from sernf_policy.acting import ActingConfig
+from sernf_policy.checkpoint import load_checkpoint
+from sernf_policy.engine import Planner
+from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
+from sernf_policy.runtime import EagerEngine
+from sernf_sim.physics import load_physics
+
+TASK, PHYSICS = "duck", "twin"
+DEMONSTRATIONS, ROLLOUTS = 30, 15
+TEST_SEED, TUNING_SEED, ONLINE_SEED, DEMO_SEED = 1_000_000, 2_000_000, 3_000_000, 4_000_000
+"""First scenes of each kind: no scene serves two purposes."""
+TEMPERATURES = (0.3, 0.5, 0.7)
+LAYOUT = PolicyLayout(task=TASK, observation=DUCK_OBSERVATION, horizon=learning_config({}).horizon)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/study"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--episodes", type=int, default=100, help="test rollouts of each stage")
+    parser.add_argument("--tuning-episodes", type=int, default=20, help="rollouts for each temperature; 0: the configured one")
+    parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=["sernf"])
+    parser.add_argument("--workers", type=int, default=2, help="seeds at the same time")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    counts = (options.episodes, options.tuning_episodes)
+    jobs = [(name, seed, options.out, *counts) for name in options.variants for seed in options.seeds]
+    with ProcessPoolExecutor(options.workers) as pool:
+        for name, seed, seconds in pool.map(_study_seed, *zip(*jobs, strict=True)):
+            sys.stderr.write(f"{name}, seed {seed}: done after {seconds:.0f} s\n")
+
+
+def _study_seed(variant: str, seed: int, out: Path, episodes: int, tuning: int) -> tuple[str, int, float]:
+    began = time.monotonic()
+    torch.set_num_threads(1)
+    SeedStudy(variant, seed, out, episodes, tuning).run()
+    return variant, seed, time.monotonic() - began
+
+
+class SeedStudy:
+    """One variant on one draw of demonstrations. Parts that are there already are not done again."""
+
+    def __init__(self, variant: str, seed: int, out: Path, episodes: int, tuning: int) -> None:
+        self.seed, self.episodes, self.tuning = seed, episodes, tuning
+        self.config = learning_config(VARIANTS[variant].overrides)
+        self.folder = out / variant / f"seed{seed}"
+        self.demos_folder = out / "demonstrations"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.demos_folder.mkdir(parents=True, exist_ok=True)
+        self.rollouts = SimRollouts(TASK, load_physics(PHYSICS), step_period_s=LAYOUT.step_period_s)
+
+    def run(self) -> None:
+        """All stages in turn."""
+        demos = self._kept(self.demos_folder / f"seed{self.seed}.pkl", self._demonstrate)
+        episodes = [outcome.episode for outcome in demos]
+        self._train(Stage.IMITATION, "", episodes)
+        acting = self._tuned_acting()
+        self._test("imitation", acting)
+        self._train(Stage.CRITIC_WARMUP, "imitation", episodes)
+        self._train(Stage.OFFLINE_RL, "critic_warmup", episodes)
+        self._test("offline_rl", self.config.acting)
+        self._train_online(episodes)
+        self._test("online_rl", self.config.acting)
+
+    def _demonstrate(self) -> list[Outcome]:
+        first = DEMO_SEED + 1000 * self.seed
+        return [self.rollouts.run_demonstrator(scene) for scene in range(first, first + DEMONSTRATIONS)]
+
+    def _train(self, stage: Stage, parent: str, episodes: Sequence[Any]) -> None:
+        path = self.folder / f"{stage.value}.safetensors"
+        if path.with_suffix(".json").is_file():
+            return
+        start = load_checkpoint(self.folder / f"{parent}.safetensors") if parent else None
+        session = TrainingSession(stage, LAYOUT, episodes, self.config, start, self.seed)
+        last: dict[str, float] = {}
+        session.run(session.total_steps, lambda step, metrics: last.update(metrics))
+        session.save(path, metrics=last)
+
+    def _train_online(self, episodes: Sequence[Any]) -> None:
+        path = self.folder / "online_rl.safetensors"
+        if path.with_suffix(".json").is_file():
+            return
+        start = load_checkpoint(self.folder / "offline_rl.safetensors")
+        session = TrainingSession(Stage.ONLINE_RL, LAYOUT, episodes, self.config, start, self.seed)
+        results = []
+        for number in range(ROLLOUTS):
+            learner = session.learner
+            outcome = self._rollout(EagerEngine(learner.average, learner.critic_target), ONLINE_SEED + 1000 * self.seed + number)
+            results.append({"success": outcome.success, "seconds": outcome.seconds, "stage": outcome.stage})
+            session.data.add(outcome.episode)
+            session.run(session.step + self.config.online_steps_per_episode)
+        session.save(path)
+        self._write("online_rollouts", results)
+
+    def _rollout(self, engine: EagerEngine, scene: int) -> Outcome:
+        planner = Planner(LAYOUT, self.config.acting, engine, has_critic=True)
+        rng = np.random.default_rng(scene)
+        player = self.config.acting.player
+        return self.rollouts.run_policy(lambda vector: planner.plan(vector, rng).position_rad, LAYOUT, player, scene)
+
+    def _tuned_acting(self) -> ActingConfig:
+        """Imitation's best temperature on scenes of their own; the configured one where nothing is tuned."""
+        if not self.tuning:
+            return self.config.imitation_acting
+        table = self._kept(self.folder / "imitation_sweep.pkl", self._sweep)
+        best = max(table, key=lambda row: (row["successes"], -(row["mean_time_s"] or 99.0)))
+        return dataclasses.replace(self.config.imitation_acting, temperature=best["temperature"])
+
+    def _sweep(self) -> list[dict[str, Any]]:
+        acting, scenes = self.config.imitation_acting, TUNING_SEED + 1000 * self.seed
+        rows = [
+            self._evaluate(
+                "imitation", dataclasses.replace(acting, temperature=value), TUNING_SEED + 1000 * self.seed, self.tuning
+            )
+            for value in TEMPERATURES
+        ]
+        self._write("imitation_sweep", rows)
+        return rows
+
+    def _test(self, stage: str, acting: ActingConfig) -> None:
+        file = self.folder / f"{stage}.result.json"
+        if not file.is_file():
+            self._write(f"{stage}.result", self._evaluate(stage, acting, TEST_SEED + 1000 * self.seed, self.episodes))
+
+    def _evaluate(self, stage: str, acting: ActingConfig, first_scene: int, count: int) -> dict[str, Any]:
+        path = self.folder / f"{stage}.safetensors"
+        scenes = range(first_scene, first_scene + count)
+        plan = EvaluationPlan(task=TASK, weights=path, physics=PHYSICS, acting=acting, seeds=scenes)
+        outcomes = run_plan(plan, workers=1)
+        row = report(outcomes, load_checkpoint(path), plan, name=stage, seed=first_scene)
+        row["seconds_by_scene"] = [outcome.seconds if outcome.success else None for outcome in outcomes]
+        return row
+
+    def _write(self, name: str, content: Any) -> None:
+        (self.folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+
+    @staticmethod
+    def _kept(file: Path, make: Callable[[], Any]) -> Any:
+        """Read `file`, or make it. Pickled: only ever read by the study that wrote it."""
+        if not file.is_file():
+            temporary = file.with_suffix(".new")
+            temporary.write_bytes(pickle.dumps(make()))
+            temporary.replace(file)
+        return pickle.loads(file.read_bytes())
+
+
+if __name__ == "__main__":
+    main()

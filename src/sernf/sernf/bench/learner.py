@@ -1,4 +1,5 @@
-"""The learner's hot paths. Ingestion: how fast recorded bags become training data, and whether memory stays flat over more.
+"""The learner's hot paths: gradient steps (see updates.py), and ingestion: how fast recorded bags become training data, and
+whether memory stays flat over more of them.
 
 Ingestion is measured in one thread of a fresh process each, on 1, 4 and 16 copies of a data set whose cache is empty. The data
 set is the folder in SERNF_BENCH_EPISODES or, without it, a few demonstrations that are recorded first.
@@ -17,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sernf.bench.report import Report
+from sernf.bench.updates import measure_updates
 from sernf.demos import record_demonstrations
 from sernf.graph import GraphError
 from sernf.service_calls import CallError
@@ -32,7 +34,7 @@ def measure(seconds: float, console: Console) -> Report:
     """`seconds` is for the updates; ingestion takes as long as its bags do. Raises RuntimeError without anything to read."""
     with tempfile.TemporaryDirectory() as folder:
         counts = _ingestion(_episodes(Path(folder), console), Path(folder) / "copies", console)
-    return Report(metrics={}, counts=counts)
+    return Report(metrics=measure_updates(seconds, console), counts=counts)
 
 
 def _episodes(folder: Path, console: Console) -> list[EpisodeInfo]:

@@ -31,7 +31,7 @@ the robot
   teleop                   drive the robot by hand
   bag DIR                  look into recorded episodes and name what is broken
   rollouts                 let the policy act, record and label
-  bench NAME               measure: control, sim, inference, learner
+  bench NAME               measure: control, sim, inference, learner, swap, loop
   each explains itself: ./sernf demos --help
 
 learning

@@ -50,6 +50,8 @@ class Bench(str, Enum):
     sim = "sim"
     inference = "inference"
     learner = "learner"
+    swap = "swap"
+    loop = "loop"
 
 
 @app.command(context_settings=PASS_ON)

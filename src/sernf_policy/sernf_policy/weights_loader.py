@@ -28,13 +28,16 @@ from sernf_policy.weights_store import Refusal, WeightsFile
 
 START_TIMEOUT_S = 120.0
 CLOSE_TIMEOUT_S = 5.0
+LOWEST_NICE = 19
 CHILD = "sernf_policy.weights_child"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
-    """`nice`: of the child, 0 to 19. `timeout_s`: for loading and checking. `threads`: of ONNX Runtime, there and here."""
+    """`nice`: of the child, 0 to 19 more than this process has. `timeout_s`: for loading and checking. `threads`: of ONNX Runtime,
+    there and here.
+    """
 
     nice: int = 10
     timeout_s: float = 60.0
@@ -55,6 +58,8 @@ class ChildLoader:
 
     def __init__(self, config: LoaderConfig, *, joint_names: Sequence[str], limits_file: Path, task: str) -> None:
         self._config, self._joint_names, self._limits_file, self._task = config, tuple(joint_names), limits_file, task
+        # As it is before this process asks for real-time scheduling.
+        self._base_nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._renew()
@@ -143,7 +148,7 @@ class ChildLoader:
         )  # fmt: skip
         # It has inherited what this process was granted, and has no other threads yet.
         os.sched_setscheduler(child.pid, os.SCHED_OTHER, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, child.pid, self._config.nice)
+        os.setpriority(os.PRIO_PROCESS, child.pid, min(self._base_nice + self._config.nice, LOWEST_NICE))
         self._child = child
         assert child.stdout is not None
         frames.receive(child.stdout.fileno(), timeout_s=START_TIMEOUT_S)

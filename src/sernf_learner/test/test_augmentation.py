@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from learning_data import HORIZON, demonstrations, episode
+from learning_data import LAYOUT as PLAIN
 
 from sernf_learner.augmentation import ImitationRows, RecoveryConfig, imitation_rows
 from sernf_learner.episode import Ending
@@ -48,7 +49,8 @@ def test_the_hand_is_where_the_displaced_joints_put_it() -> None:
 @pytest.mark.parametrize(("height_m", "held"), [(0.02, False), (0.3, True)])
 def test_a_held_object_moves_with_the_hand_and_no_other(height_m: float, held: bool) -> None:
     found = rows(with_duck(height_m))
-    duck_m, in_hand_m, turn = term(found, "object_position/duck"), term(found, "object_in_hand/duck"), term(found, "object_rotation/duck")
+    duck_m, in_hand_m = term(found, "object_position/duck"), term(found, "object_in_hand/duck")
+    turn = term(found, "object_rotation/duck")
     np.testing.assert_allclose(term(found, "object_position/bowl"), np.tile(BOWL[:3], (len(found), 1)), atol=1e-6)
     original, copy = slice(0, None, 3), slice(1, None, 3)
     moved = np.abs(duck_m[copy] - duck_m[original]).max()
@@ -85,7 +87,7 @@ def test_the_chunk_is_back_on_the_path_within_reach(reach: int) -> None:
         np.testing.assert_allclose(vector[24:48].numpy() - recorded.commanded_position_rad[tick], offset, atol=1e-6)
 
 
-BUILDER_PLAIN = ObservationBuilder(PolicyLayout(task="duck", observation=("joint_position", "commanded_position"), horizon=HORIZON))
+BUILDER_PLAIN = ObservationBuilder(PLAIN)
 
 
 def test_the_same_seed_gives_the_same_copies_whatever_else_there_is() -> None:

@@ -1,0 +1,103 @@
+"""Losses and targets against numbers computed by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from learning_data import LAYOUT, config, demonstrations
+from torch import Tensor, nn
+
+from sernf_learner.chunks import ChunkTable
+from sernf_learner.losses import advantage_weight, chunk_target, critic_loss, imitation_loss
+from sernf_learner.training_data import TrainingData
+from sernf_policy.policy import ChunkPolicy
+
+
+class Values(nn.Module):
+    """A critic of two members that says `values` (2,) to everything."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.tensor(values))
+
+    def forward(self, vector: Tensor, chunk: Tensor) -> Tensor:
+        return self.values[:, None].expand(-1, len(vector))
+
+
+def rows(reward: list[float], discount: list[float]) -> ChunkTable:
+    size = len(reward)
+    vector, chunk = torch.zeros(size, 48), torch.zeros(size, 4, 24)
+    zeros = torch.zeros(size)
+    return ChunkTable(vector, chunk, torch.tensor(reward), vector, chunk, torch.tensor(discount), zeros, zeros, zeros)
+
+
+def target(table: ChunkTable, critic: Values, pessimism: float = 0.0) -> list[float]:
+    found = chunk_target(table, critic, torch.zeros(len(table), 3, 4, 24), pessimism=pessimism)  # type: ignore[arg-type]
+    return found.tolist()
+
+
+def test_targets_bootstrap_only_where_something_follows() -> None:
+    assert target(rows([0.0, 0.9, 0.0], [0.5, 0.0, 0.0]), Values(0.4, 0.8)) == pytest.approx([0.3, 0.9, 0.0])
+
+
+def test_targets_stay_within_what_can_be_earned() -> None:
+    table = rows([0.0, 0.9, 0.0], [0.9, 0.9, 0.0])
+    assert target(table, Values(5.0, 5.0)) == pytest.approx([1.0, 1.0, 0.0])
+    assert target(table, Values(-5.0, -5.0)) == pytest.approx([0.0, 0.0, 0.0])
+
+
+def test_pessimism_takes_off_what_the_ensemble_disagrees_about() -> None:
+    assert target(rows([0.0], [1.0]), Values(0.4, 0.8), pessimism=1.5) == pytest.approx([0.3])
+
+
+def test_the_critic_learns_with_every_member() -> None:
+    critic = Values(0.0, 1.0)
+    loss, metrics = critic_loss(critic, torch.zeros(5, 48), torch.zeros(5, 4, 24), torch.full((5,), 0.5))  # type: ignore[arg-type]
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == pytest.approx(0.25)
+    assert critic.values.grad is not None and critic.values.grad.tolist() == pytest.approx([-0.5, 0.5])
+    assert metrics["q_data"] == pytest.approx(0.5) and metrics["q_spread"] == pytest.approx(0.5)
+
+
+def test_advantage_weights_rise_with_the_advantage_up_to_the_largest() -> None:
+    table, baseline = rows([0.0] * 4, [0.0] * 4), torch.tensor([1.0, 0.6, 0.5, 0.01])
+    weight = advantage_weight(Values(0.6, 0.6), table, baseline, beta=2.0, largest=1.6)  # type: ignore[arg-type]
+    assert (weight.diff() >= 0).all() and weight[0] < 1.0
+    assert weight[1] == pytest.approx(1.0) and weight[3] == pytest.approx(1.6)
+    flat = advantage_weight(Values(0.6, 0.6), table, baseline, beta=0.0, largest=5.0)  # type: ignore[arg-type]
+    assert flat.tolist() == [1.0] * 4
+
+
+@pytest.fixture
+def policy() -> ChunkPolicy:
+    torch.manual_seed(0)
+    made = ChunkPolicy(LAYOUT, config().policy)
+    data = TrainingData(demonstrations(), LAYOUT, config(), 0).imitation_set()
+    made.fit_normaliser(data.vector, data.chunk)
+    return made
+
+
+@pytest.mark.parametrize("beyond", [1.0, 1.5])
+def test_saturated_actions_can_be_imitated(policy: ChunkPolicy, beyond: float) -> None:
+    vector = torch.zeros(6, 48)
+    scaled = beyond * torch.tensor([1.0, -1.0]).repeat(3)[:, None, None].expand(6, 4, 24)
+    chunk = policy.normaliser.from_scaled(scaled, policy.commanded({"vector": vector}))
+    loss, metrics = imitation_loss(policy, vector, chunk)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(loss) and metrics["nll"] == pytest.approx(float(loss.detach()))
+    gradients = [parameter.grad for parameter in policy.parameters()]
+    assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_chunks_count_by_their_weights(policy: ChunkPolicy) -> None:
+    torch.manual_seed(1)
+    vector, chunk = torch.randn(2, 48), torch.randn(2, 4, 24)
+    chunk = 0.05 * chunk + vector[:, None, 24:]
+
+    def loss(weight: Tensor | None) -> float:
+        torch.manual_seed(2)
+        return float(imitation_loss(policy, vector, chunk, weight)[0].detach())
+
+    both, first, second = loss(None), loss(torch.tensor([1.0, 0.0])), loss(torch.tensor([0.0, 7.0]))
+    assert both == pytest.approx((first + second) / 2, rel=1e-5) and first != pytest.approx(second, rel=1e-6)
+    assert loss(torch.zeros(2)) == 0.0

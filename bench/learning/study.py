@@ -140,9 +140,7 @@ class SeedStudy:
     def _sweep(self) -> list[dict[str, Any]]:
         acting, scenes = self.config.imitation_acting, TUNING_SEED + 1000 * self.seed
         rows = [
-            self._evaluate(
-                "imitation", dataclasses.replace(acting, temperature=value), TUNING_SEED + 1000 * self.seed, self.tuning
-            )
+            self._evaluate("imitation", dataclasses.replace(acting, temperature=value), scenes, self.tuning)
             for value in TEMPERATURES
         ]
         self._write("imitation_sweep", rows)

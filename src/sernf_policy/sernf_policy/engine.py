@@ -108,18 +108,20 @@ class Planner:
     def __init__(self, layout: PolicyLayout, acting: ActingConfig, engine: Engine, *, has_critic: bool) -> None:
         self.layout, self.acting, self.has_critic = layout, acting, has_critic
         self._engine = engine
+        # A layout works its sizes out from its terms each time it is asked.
+        self._observation_size, self._chunk_size = layout.observation_size, layout.chunk_size
 
     def plan(self, vector: Array32, rng: np.random.Generator) -> PlannedChunk:
         """The chunk to play after the observation `vector` (o,). Raises ValueError for a wrong size or what is not finite."""
         began = time.perf_counter()
-        if vector.shape != (self.layout.observation_size,) or not np.isfinite(vector).all():
+        if vector.shape != (self._observation_size,) or not np.isfinite(vector).all():
             raise ValueError(
-                f"expected {self.layout.observation_size} finite numbers of observation, got {vector.shape} with "
+                f"expected {self._observation_size} finite numbers of observation, got {vector.shape} with "
                 f"{np.count_nonzero(~np.isfinite(vector))} that are not"
             )
         acting = self.acting
         count = acting.candidates if self.has_critic else 1
-        latent = rng.standard_normal((count, self.layout.chunk_size), dtype=np.float32) * np.float32(acting.temperature)
+        latent = rng.standard_normal((count, self._chunk_size), dtype=np.float32) * np.float32(acting.temperature)
         decoded = self._engine.decode(vector[None].astype(np.float32, copy=False), latent)
         best, q_value = 0, math.nan
         if decoded.q_value is not None:
@@ -146,8 +148,8 @@ class Planner:
         judged = self._judge(np.stack(vectors), np.stack(chunks))
         farthest = int(judged.distance[0].argmax())
         return Evidence(
-            sampled_nats=planned.log_prob / self.layout.chunk_size,
-            executed_nats=math.nan if executed is None else float(judged.log_prob[1]) / self.layout.chunk_size,
+            sampled_nats=planned.log_prob / self._chunk_size,
+            executed_nats=math.nan if executed is None else float(judged.log_prob[1]) / self._chunk_size,
             distance=float(judged.distance[0, farthest]),
             farthest=self.layout.term_at(farthest),
         )

@@ -9,9 +9,10 @@ from sernf_policy.layout import DUCK_OBSERVATION, LayoutError, PolicyLayout
 from sernf_robot.joints import JOINTS
 
 
-def test_sizes_of_the_duck_policy() -> None:
-    layout = PolicyLayout(task="duck", observation=DUCK_OBSERVATION)
-    assert (layout.action_size, layout.chunk_size, layout.observation_size) == (24, 240, 24 + 24 + 3 + 6 + 3 + 6 + 3 + 3 + 3)
+def test_sizes_are_those_of_the_terms() -> None:
+    terms = ("object_rotation/duck", "commanded_position", "hand_position", "object_in_hand/bowl", "object_position/duck")
+    layout = PolicyLayout(task="duck", observation=terms)
+    assert (layout.action_size, layout.chunk_size, layout.observation_size) == (24, 240, 6 + 24 + 3 + 3 + 3)
     assert layout.objects == ("duck", "bowl")
 
 
@@ -22,6 +23,7 @@ def test_slices_follow_each_other_in_the_order_of_the_terms() -> None:
         part = layout.slice_of(term)
         assert part.start == stop
         stop = part.stop
+        assert layout.term_at(part.start) == layout.term_at(part.stop - 1) == term
     assert stop == layout.observation_size
     with pytest.raises(LayoutError, match="expected object_position/cube among its terms"):
         layout.slice_of("object_position/cube")

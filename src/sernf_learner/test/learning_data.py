@@ -64,8 +64,9 @@ def write_bag(folder: Path, seed: int, label: str = "success", *, source: str = 
     recording.bridge_state(-4, command_ms=None, executed_position_rad=path[0], requested_position_rad=path[0])
     for tick in range(steps + 1):
         at_ms, target = tick * PERIOD_MS, path[tick]
-        recording.joint_states(at_ms, target)
         recording.command(at_ms, target, source)
+        for after_ms in range(0, PERIOD_MS, 10):
+            recording.joint_states(at_ms + after_ms, target)
         for after_ms in (1, 21, 41):
             recording.bridge_state(
                 at_ms + after_ms, command_ms=at_ms, active_source=source, executed_position_rad=target,

@@ -128,15 +128,21 @@ def started(made: TrainingJob) -> subprocess.Popen[bytes]:
     )
 
 
-def kill_again_and_again(made: TrainingJob, kills: int, longest_s: float) -> str:
-    """kill -9 at random moments of the training; returns the hash of the final weights."""
+def saved_ns(made: TrainingJob) -> int:
+    """When the state was saved last; 0 before."""
+    file = made.folder / STATE
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
+def kill_again_and_again(made: TrainingJob, kills: int) -> str:
+    """kill -9 at random moments, each a little after the process has saved its first state; returns the final weights' hash."""
     chance = random.Random(kills)
     for _ in range(kills):
+        before_ns, began_s = saved_ns(made), time.monotonic()
         process = started(made)
-        began_s = time.monotonic()
-        while process.poll() is None and not (made.folder / STATE).is_file() and time.monotonic() - began_s < WAIT_S:
-            time.sleep(0.02)
-        time.sleep(chance.uniform(0.0, longest_s))
+        while process.poll() is None and saved_ns(made) == before_ns and time.monotonic() - began_s < WAIT_S:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0.0, 0.2))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=WAIT_S)
     assert started(made).wait(timeout=WAIT_S) == 0
@@ -149,10 +155,10 @@ def kill_again_and_again(made: TrainingJob, kills: int, longest_s: float) -> str
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_kill_9_makes_no_difference(kills: int, trained: dict[Stage, str], demos: Path, tmp_path: Path) -> None:
-    steps, parent = 30 * kills, trained[Stage.CRITIC_WARMUP]
+    steps, parent = 60 * kills, trained[Stage.CRITIC_WARMUP]
     killed = job(tmp_path / "killed", Stage.OFFLINE_RL, demos, parent, steps=steps)
     straight = job(tmp_path / "straight" / "job", Stage.OFFLINE_RL, demos, parent, steps=steps)
-    assert kill_again_and_again(killed, kills, 5.0) == weights(done(straight))[-1]["sha256"]
+    assert kill_again_and_again(killed, kills) == weights(done(straight))[-1]["sha256"]
 
 
 @pytest.mark.slow

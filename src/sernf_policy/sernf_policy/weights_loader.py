@@ -35,8 +35,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
-    """`nice`: of the child, 0 to 19 more than this process has. `timeout_s`: for loading and checking. `threads`: of ONNX Runtime,
-    there and here.
+    """`nice`: of the child, 0 to 19 more than this process has. `timeout_s`: for loading and checking. `threads`: of ONNX
+    Runtime, there and here.
     """
 
     nice: int = 10

@@ -41,6 +41,14 @@ def children_of(pid: int) -> list[int]:
     return [int(word) for word in answer.stdout.split()]
 
 
+def is_alive(pid: int) -> bool:
+    """Zombies, whose parent is gone and whose new one does not care, are dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_policy_without_weights_waits_in_hold_outlives_its_loader_and_is_outlived_by_the_bridge(
     graph: PolicyGraph, file: Path
 ) -> None:
@@ -58,12 +66,14 @@ def test_a_policy_without_weights_waits_in_hold_outlives_its_loader_and_is_outli
             answer = graph.load(file)
         assert answer.success, answer.message
         graph.drive()
+        loaders = children_of(process.pid)
         process.kill()
         graph.until(lambda: graph.mode == BridgeState.MODE_HOLD)
         graph.until(lambda: graph.mode == BridgeState.MODE_FAULT)
         assert graph.bridge is not None
         assert graph.bridge.fault == "command_age"
         assert not graph.commands[-1].release
+        graph.until(lambda: not any(is_alive(pid) for pid in loaders))
 
 
 def test_an_interrupted_policy_gives_the_robot_up_and_ends_well(graph: PolicyGraph, file: Path) -> None:
@@ -75,4 +85,4 @@ def test_an_interrupted_policy_gives_the_robot_up_and_ends_well(graph: PolicyGra
         assert process.wait(TIMEOUT_S) == 0
         graph.until(lambda: graph.mode == BridgeState.MODE_HOLD)
         graph.until(lambda: bool(graph.commands) and graph.commands[-1].release)
-        assert not any(Path(f"/proc/{pid}").exists() for pid in loaders)
+        assert not any(is_alive(pid) for pid in loaders)

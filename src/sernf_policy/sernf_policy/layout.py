@@ -114,9 +114,12 @@ class PolicyLayout:
 def term_size(term: str, joints: int) -> int:
     """Numbers of one observation term; raises LayoutError for an unknown one."""
     kind, slash, name = term.partition("/")
-    if kind not in TERM_SIZES or bool(slash) != kind.startswith("object_") or (slash and not name):
+    names = name.split(":") if slash else []
+    needed = 2 if kind == "object_at_object" else 1 if kind.startswith("object_") else 0
+    if kind not in TERM_SIZES or len(names) != needed or not all(names):
         raise LayoutError(
-            f"observation: expected terms out of {', '.join(TERM_SIZES)} (objects as object_position/NAME), got '{term}'"
+            f"observation: expected terms out of {', '.join(TERM_SIZES)} (objects as object_position/NAME, pairs as "
+            f"object_at_object/NAME:OTHER), got '{term}'"
         )
     size = TERM_SIZES[kind]
     return joints if size is None else size

@@ -10,9 +10,9 @@ from sernf_robot.joints import JOINTS
 
 
 def test_sizes_are_those_of_the_terms() -> None:
-    terms = ("object_rotation/duck", "commanded_position", "hand_position", "object_in_hand/bowl", "object_position/duck")
+    terms = ("object_at_object/duck:bowl", "object_rotation/duck", "commanded_position", "hand_position", "object_in_hand/bowl")
     layout = PolicyLayout(task="duck", observation=terms)
-    assert (layout.action_size, layout.chunk_size, layout.observation_size) == (24, 240, 6 + 24 + 3 + 3 + 3)
+    assert (layout.action_size, layout.chunk_size, layout.observation_size) == (24, 240, 3 + 6 + 24 + 3 + 3)
     assert layout.objects == ("duck", "bowl")
 
 
@@ -38,6 +38,10 @@ def test_slices_follow_each_other_in_the_order_of_the_terms() -> None:
         ({"observation": ("commanded_position", "object_position")}, "got 'object_position'"),
         ({"observation": ("commanded_position", "object_position/")}, "got 'object_position/'"),
         ({"observation": ("commanded_position", "joint_position/duck")}, "got 'joint_position/duck'"),
+        ({"observation": ("commanded_position", "joint_position/")}, "got 'joint_position/'"),
+        ({"observation": ("commanded_position", "object_position/duck:bowl")}, "got 'object_position/duck:bowl'"),
+        ({"observation": ("commanded_position", "object_at_object/duck")}, "got 'object_at_object/duck'"),
+        ({"observation": ("commanded_position", "object_at_object/duck:")}, "got 'object_at_object/duck:'"),
         ({"observation": ("commanded_position", "commanded_position")}, "every name once"),
         ({"joint_names": ("fr3_joint1", "fr3_joint1")}, "joint_names: expected every name once"),
         ({"horizon": 0}, "horizon: expected 1 to 200 steps, got 0"),

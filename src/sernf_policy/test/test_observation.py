@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import NEAR_M, PolicyLayout
 from sernf_policy.observation import Array, Array32, ObservationBuilder, Snapshot
-from sernf_robot.kinematics import Kinematics, quaternion_to_matrix
+from sernf_robot.kinematics import GRASP_POINT_M, Kinematics, quaternion_to_matrix
 
 TERMS = (
     "joint_position", "commanded_position", "hand_position", "hand_rotation",
     "object_position/duck", "object_rotation/duck", "object_in_hand/duck", "object_in_hand/bowl",
+    "object_at_grasp/duck", "object_at_object/duck:bowl",
 )  # fmt: skip
 LAYOUT = PolicyLayout(task="duck", observation=TERMS)
 KINEMATICS = Kinematics()
@@ -79,6 +80,22 @@ def test_what_the_hand_holds_stays_where_it_is_in_the_hand() -> None:
         np.testing.assert_allclose(term(vector, "object_in_hand/duck"), in_hand, atol=1e-6)
 
 
+@settings(max_examples=30, deadline=None)
+@given(offset=st.tuples(*[st.floats(-0.6, 0.6)] * 3))
+def test_near_terms_are_exact_close_by_and_saturate(offset: tuple[float, float, float]) -> None:
+    builder = ObservationBuilder(LAYOUT, KINEMATICS)
+    hand_m, hand = KINEMATICS.hand_pose(HOME)
+    duck = hand @ (np.array(offset) + GRASP_POINT_M) + hand_m
+    vector = builder.vector(snapshot(duck=duck))
+    pairs = [(term(vector, "object_at_grasp/duck"), np.array(offset))]
+    pairs.append((term(vector, "object_at_object/duck:bowl"), duck - np.array([0.4, -0.2, 0.0])))
+    for seen, true in pairs:
+        assert (np.abs(seen) <= NEAR_M + 1e-6).all()
+        assert (seen * true >= -1e-6).all()
+        close = np.abs(true) < 0.01
+        np.testing.assert_allclose(seen[close], true[close], rtol=0.02, atol=1e-6)
+
+
 def test_a_missing_object_is_an_error_not_a_zero() -> None:
     incomplete = Snapshot(joint_position_rad=HOME, commanded_position_rad=HOME, object_poses={})
     with pytest.raises(KeyError, match="duck"):
@@ -88,5 +105,5 @@ def test_a_missing_object_is_an_error_not_a_zero() -> None:
 def test_a_wrong_number_of_joints_is_an_error() -> None:
     builder = ObservationBuilder(LAYOUT, KINEMATICS)
     odd = Snapshot(joint_position_rad=HOME, commanded_position_rad=HOME[:5], object_poses=snapshot().object_poses)
-    with pytest.raises(ValueError, match="expected an observation of 72 numbers, got 53"):
+    with pytest.raises(ValueError, match="expected an observation of 78 numbers, got 59"):
         builder.vector(odd)

@@ -28,6 +28,7 @@ from sernf_policy.inference_graph import likelihood_graph, sampling_graph
 from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
 from sernf_policy.policy import ChunkPolicy, PolicyConfig
 
+HORIZON = 10
 CANDIDATES = 16
 IN_A_ROW = 20
 WARM_UP_ROUNDS = 3
@@ -45,7 +46,7 @@ def measure(seconds: float, console: Console) -> Report:
         raise RuntimeError(f"expected ONNX Runtime, got: {MISSING}; install it as in requirements.txt")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    layout = PolicyLayout(task="duck", observation=DUCK_OBSERVATION)
+    layout = PolicyLayout(task="duck", observation=DUCK_OBSERVATION, horizon=HORIZON)
     policy, critic = ChunkPolicy(layout, PolicyConfig()).eval(), ChunkCritic(layout, CriticConfig()).eval()
     _wake(policy)
     likelihood = likelihood_graph(policy)

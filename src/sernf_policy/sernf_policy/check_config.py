@@ -17,7 +17,7 @@ class CheckConfig:
     latency_s: float = 0.0
     plans: int = 100
     rounds: int = 3
-    limit_tolerance_rad: float = 0.1
+    limit_tolerance_rad: float = 0.3
     least_nats: float = -1.84
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/end_to_end"))
     parser.add_argument("--demonstrations", type=int, default=30)
     parser.add_argument("--rollouts", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=0, help="gradient steps of each offline stage; 0: their defaults")
     options = parser.parse_args()
     os.environ.setdefault("ROS_DOMAIN_ID", DOMAIN)
     out = options.out.resolve()
@@ -48,7 +49,7 @@ def main() -> None:
     }  # fmt: skip
     with Graph(arguments, out / "bringup.log"):
         for stage in STAGES:
-            _sernf("finetune", "--stage", stage, "--data", str(demos))
+            _sernf("finetune", "--stage", stage, "--data", str(demos), "--steps", str(options.steps))
             marks.append((stage, time.monotonic() - began))
         settings = ["--set", f"online_episodes={options.rollouts}"]
         _sernf("finetune", "--stage", "online_rl", "--data", str(demos), "--no-wait", *settings)

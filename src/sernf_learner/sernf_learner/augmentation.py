@@ -27,9 +27,7 @@ Array = NDArray[np.float64]
 class RecoveryConfig:
     """`copies`: displaced copies of each window; 0 switches it off. `arm_rad`, `hand_rad`: standard deviation of the offsets.
 
-    `reach`: steps until the path is reached again. `held_height_m`: an object higher than this moves with the hand. Where the
-    hand opens or closes within a chunk (its joints travel more than `grasping_rad`), offsets are `grasping_share` of their size:
-    nobody should learn to let go or to grasp beside the goal.
+    `reach`: steps until the path is reached again. `held_height_m`: an object higher than this moves with the hand.
     """
 
     copies: int = 5

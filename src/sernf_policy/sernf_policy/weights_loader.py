@@ -35,8 +35,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
-    """`nice`: of the child, 0 to 19 more than this process has. `timeout_s`: for loading and checking. `threads`: of ONNX
-    Runtime, there and here.
+    """`nice`: of the child once weights run, 0 to 19 more than this process has. `timeout_s`: for loading and checking.
+
+    `threads`: of ONNX Runtime, there and here.
     """
 
     nice: int = 10
@@ -60,6 +61,7 @@ class ChildLoader:
         self._config, self._joint_names, self._limits_file, self._task = config, tuple(joint_names), limits_file, task
         # As it is before this process asks for real-time scheduling.
         self._base_nice = os.getpriority(os.PRIO_PROCESS, 0)
+        self._weights_run = False
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._renew()
@@ -113,6 +115,8 @@ class ChildLoader:
             if "refused" in message:
                 return Refusal(str(message["refused"]))
             description = WeightsDescription.of_mapping(message["description"])
+            self._weights_run = True
+            self._set_priority()
             graphs = Graphs(sampling=parts[0], likelihood=parts[1], has_critic=description.has_critic)
             return LoadedWeights.build(description, graphs, self._joint_names, threads=self._config.threads)
         except ShippedWeightsError as error:
@@ -148,11 +152,18 @@ class ChildLoader:
         )  # fmt: skip
         # It has inherited what this process was granted, and has no other threads yet.
         os.sched_setscheduler(child.pid, os.SCHED_OTHER, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, child.pid, min(self._base_nice + self._config.nice, LOWEST_NICE))
         self._child = child
+        self._set_priority()
         assert child.stdout is not None
         frames.receive(child.stdout.fileno(), timeout_s=START_TIMEOUT_S)
         return child
+
+    def _set_priority(self) -> None:
+        """Ordinary until the first weights run, for which everybody waits; low beside a policy that runs."""
+        nice = self._base_nice + (self._config.nice if self._weights_run else 0)
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, self._child.pid, min(nice, LOWEST_NICE))
 
     def _end_child(self) -> int | None:
         child, self._child = self._child, None

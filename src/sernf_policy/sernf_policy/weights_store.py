@@ -61,6 +61,7 @@ class WeightsStore:
         """loaded and checked, waits for a chunk boundary"""
         self.pinned = False
         self.last_refusal = ""
+        """why the weights that came after the running ones were not taken"""
 
     @property
     def loading(self) -> str:
@@ -115,7 +116,7 @@ class WeightsStore:
         is_rollback = weights is self.previous
         self.previous = None if is_rollback else self.running
         self.running = weights
-        self.candidate = None
+        self.candidate, self.last_refusal = None, ""
         pinned = "; announced weights wait until policy/load_weights is called" if is_rollback else ""
         self._end(True, f"{weights.version} runs{pinned}")
 

@@ -1,7 +1,7 @@
 """Puts the weights of one seed of a study into the project: `./sernf run python bench/learning/ship.py runs/study --seed 0`.
 
-The weights in src/sernf_policy/weights were made by `study.py` and this; manifest.json beside them says with which commit,
-versions and results.
+Stages that have not been tested are left out. The weights in src/sernf_policy/weights were made by `study.py` and this;
+manifest.json beside them says with which commit, versions and results.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def main() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
     weights = {}
     for stage, name in NAMES.items():
+        if not (source / f"{stage}.result.json").is_file():
+            continue
         for file, copy in zip(
             both_files(source / f"{stage}.safetensors"), both_files(TARGET / f"{name}.safetensors"), strict=True
         ):

@@ -219,7 +219,8 @@ class DuckDemonstrator:
 
     @staticmethod
     def _closed(style: Style) -> FloatArray:
-        return OPEN_RAD + style.close_share * (CLOSED_RAD - OPEN_RAD)
+        closed: FloatArray = OPEN_RAD + style.close_share * (CLOSED_RAD - OPEN_RAD)
+        return closed
 
     def _is_lifted(self) -> bool:
         return bool(self._observation.object_poses["duck"][0][2] > SEEN_LIFTED_M)

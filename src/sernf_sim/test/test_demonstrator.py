@@ -15,7 +15,7 @@ from sernf_sim.physics import load_physics
 from sernf_sim.world import SimWorld
 
 CAREFUL = Variety(careless_probability=0.0)
-LONGEST_EPISODE_S = 30.0
+LONGEST_EPISODE_S = 40.0
 
 
 class Stage:

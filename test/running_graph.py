@@ -62,7 +62,9 @@ class RunningGraph:
         """Clear faults, and let `source` command."""
         self.calls.call(Trigger, "hw_bridge/clear_fault", timeout_s=START_TIMEOUT_S)
         self.calls.call(SetSource, "hw_bridge/set_source", SetSource.Request(source=source))
-        self.wait_for_mode(BridgeState.MODE_HOLD)
+        # A source that is sending already is followed within milliseconds: its hold may be too short to be seen.
+        armed = (BridgeState.MODE_HOLD, BridgeState.MODE_TRACK)
+        self.wait(lambda: self.bridge is not None and self.bridge.mode in armed, 20.0, "bridge armed")
 
     @contextlib.contextmanager
     def commander(self, *, clock_offset_s: Callable[[], float] = lambda: 0.0) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """A training job as a load for benches: imitation updates of the shipped size, for ever, at the learner's own priority.
 
-`python -m sernf.bench.training_load` runs until it is killed; it says a line when the first update is done.
+`python -m sernf.bench.training_load` runs until it is killed or its stdin ends, as it does when its parent dies; it says a
+line when the first update is done.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -24,6 +26,7 @@ LEARNING_RATE = 1e-4
 
 def main() -> None:
     """Entry point."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     layout = policy_layout(20.0)
@@ -44,12 +47,18 @@ def main() -> None:
             sys.stdout.flush()
 
 
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
 @contextlib.contextmanager
 def training_job() -> Iterator[None]:
     """Training beside what is measured. Raises RuntimeError when it does not begin or has ended by itself."""
     command = ["nice", "-n", str(NICE), sys.executable, "-m", "sernf.bench.training_load"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True) as process:
         try:
             assert process.stdout is not None
             if not process.stdout.readline():

@@ -22,5 +22,5 @@ VARIANTS = {
         text="actor follows the critic alone",
         overrides={"actor.nll_weight": 0.0, "actor.q_weight": 1.0, "guard.patience": 1_000_000},
     ),
-    "no_recovery": Variant(text="without displaced copies", overrides={"recovery.copies": 0}),
+    "no_augmentation": Variant(text="without copies of windows", overrides={"augmentation.copies": 0}),
 }

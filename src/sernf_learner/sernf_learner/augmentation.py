@@ -1,13 +1,15 @@
-"""Recovery augmentation: demonstrations show only what a good attempt looks like; this shows how to come back to one.
+"""Augmentation: every recorded window gets copies that show what the demonstrations did not, without contradicting them.
 
-A window's robot is moved off its path by a random joint offset, everything that depends on the joints (pose of the hand, objects
-that it holds) is computed anew, and the recorded chunk is led back onto the path within `reach` steps. Without it a policy cloned
-from few demonstrations drifts away from them and never returns.
+- **Back to the path.** Demonstrations show only what a good attempt looks like. A copy's robot is moved off its path by a random
+  joint offset, everything that depends on the joints (pose of the hand, objects that it holds) is computed anew, and the chunk is
+  led back onto the path within `reach` steps. Without it a policy cloned from few demonstrations drifts away and never returns.
+- **Turned scene.** Robot, objects and chunk turn together about the robot's first axis, which is vertical: nothing else changes.
+- **Bystanders.** Before anything is held, an object that nobody ever moves (a bowl) has no say yet: a copy puts it elsewhere, so
+  that the policy cannot tell the demonstrations apart by it (arXiv 2007.02863).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +17,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sernf_learner.episode import Ending, Episode
+from sernf_learner.episode import Episode
 from sernf_policy.observation import ObservationBuilder, Pose, Snapshot
 from sernf_robot.joints import ARM_JOINTS
 from sernf_robot.kinematics import rotation_vector
 
 Array = NDArray[np.float64]
+Poses = dict[str, Pose]
+STILL_M = 0.01
+"""An object was not moved when its estimates, which are noisy, scatter less than this (standard deviation)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoveryConfig:
-    """`copies`: displaced copies of each window; 0 switches it off. `arm_rad`, `hand_rad`: standard deviation of the offsets.
+class AugmentationConfig:
+    """`copies` of each window; 0 switches all of it off.
 
-    `reach`: steps until the path is reached again. `held_height_m`: an object higher than this moves with the hand.
+    `arm_rad`, `hand_rad`: standard deviation of the joint offsets; `reach`: steps until the path is reached again.
+    `held_height_m`: an object higher than this is in the hand. `turn_rad`: standard deviation of the scene's turn.
+    `elsewhere_m`: of a bystander's displacement along x and y; `apart_m`: one that is nearer than this to another object stays.
     """
 
     copies: int = 5
@@ -35,18 +42,21 @@ class RecoveryConfig:
     hand_rad: float = 0.03
     reach: int = 8
     held_height_m: float = 0.045
+    turn_rad: float = 0.1
+    elsewhere_m: float = 0.03
+    apart_m: float = 0.15
 
     def __post_init__(self) -> None:
-        if self.copies < 0 or self.reach < 1 or self.arm_rad < 0 or self.hand_rad < 0:
-            raise ValueError(
-                f"expected copies, arm_rad and hand_rad of at least 0 and reach of at least 1, got {self.copies}, "
-                f"{self.arm_rad}, {self.hand_rad} and {self.reach}"
-            )
+        for name in ("copies", "arm_rad", "hand_rad", "turn_rad", "elsewhere_m", "apart_m"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if self.reach < 1:
+            raise ValueError(f"reach: expected at least 1, got {self.reach}")
 
 
 @dataclass(frozen=True)
-class ImitationRows:
-    """`vector` (n, o), `chunk` (n, H, A) rad; `row` (n,): the window of the chunk table that each comes from."""
+class WindowCopies:
+    """Windows and their copies: `vector` (n, o), `chunk` (n, H, A) rad, `row` (n,): which window it is or shows."""
 
     vector: Tensor
     chunk: Tensor
@@ -56,53 +66,67 @@ class ImitationRows:
         return len(self.row)
 
 
-def imitation_rows(
-    episodes: Sequence[Episode], builder: ObservationBuilder, config: RecoveryConfig, seed: int
-) -> list[ImitationRows]:
-    """For each episode the windows worth imitating, those of a success during which nobody took over, and displaced copies.
+def copied_windows(
+    episode: Episode, builder: ObservationBuilder, config: AugmentationConfig, seed: int, *, windows: int
+) -> WindowCopies:
+    """The first `windows` windows of the episode, each followed by its copies.
 
     The same episode and seed give the same copies, whatever other episodes there are.
     """
-    return [_rows_of(episode, builder, config, seed) for episode in episodes]
-
-
-def worth_imitating(episode: Episode) -> bool:
-    """Whether the episode shows how to do it."""
-    return episode.ending is Ending.SUCCESS and not episode.taken_over.any()
-
-
-def _rows_of(episode: Episode, builder: ObservationBuilder, config: RecoveryConfig, seed: int) -> ImitationRows:
     layout = builder.layout
-    horizon, steps = layout.horizon, len(episode)
-    if not worth_imitating(episode):
-        empty = torch.zeros(0, dtype=torch.int64)
-        return ImitationRows(torch.zeros(0, layout.observation_size), torch.zeros(0, horizon, layout.action_size), empty)
-    order = episode.joint_order(layout)
+    order, horizon, steps = episode.joint_order(layout), layout.horizon, len(episode)
     rng = np.random.default_rng([seed, episode.seed, steps])
-    size_rad = np.array([config.arm_rad if name in ARM_JOINTS else config.hand_rad for name in layout.joint_names])
+    offsets_rad = np.array([config.arm_rad if name in ARM_JOINTS else config.hand_rad for name in layout.joint_names])
     fading = np.maximum(0.0, 1.0 - (np.arange(horizon) + 1) / config.reach)[:, None]
+    first_axis = np.array([name == ARM_JOINTS[0] for name in layout.joint_names], dtype=np.float64)
     actions = episode.action_rad[:, order]
-    vectors, chunks, rows = [], [], []
-    for tick in range(steps):
+    vectors, chunks = [], []
+    for tick in range(windows):
         chunk = actions[np.minimum(np.arange(tick, tick + horizon), steps - 1)]
         joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
         poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
-        for copy in range(1 + config.copies):
-            offset = np.zeros(len(order)) if copy == 0 else rng.normal(0.0, size_rad) * rng.uniform(0.0, 1.5)
-            moved = poses if copy == 0 else _carried(poses, builder, joints, joints + offset, config.held_height_m)
-            snapshot = Snapshot(joint_position_rad=joints + offset, commanded_position_rad=commanded + offset, object_poses=moved)
+        bystanders = _bystanders(episode, tick, horizon, config)
+        vectors.append(builder.vector(Snapshot(joint_position_rad=joints, commanded_position_rad=commanded, object_poses=poses)))
+        chunks.append(chunk.astype(np.float32))
+        for _ in range(config.copies):
+            offset = rng.normal(0.0, offsets_rad) * rng.uniform(0.0, 1.5)
+            turn_rad = rng.normal(0.0, config.turn_rad)
+            moved = _carried(poses, builder, joints, joints + offset, config.held_height_m)
+            moved |= {name: (moved[name][0] + _sideways(rng, config.elsewhere_m), moved[name][1]) for name in bystanders}
+            turn = turn_rad * first_axis
+            snapshot = Snapshot(
+                joint_position_rad=joints + offset + turn,
+                commanded_position_rad=commanded + offset + turn,
+                object_poses=_turned_about_base(moved, turn_rad),
+            )
             vectors.append(builder.vector(snapshot))
-            chunks.append((chunk + fading * offset).astype(np.float32))
-            rows.append(tick)
-    return ImitationRows(torch.from_numpy(np.stack(vectors)), torch.from_numpy(np.stack(chunks)), torch.tensor(rows))
+            chunks.append((chunk + fading * offset + turn).astype(np.float32))
+    rows = torch.arange(windows).repeat_interleave(1 + config.copies)
+    return WindowCopies(torch.from_numpy(np.stack(vectors)), torch.from_numpy(np.stack(chunks)), rows)
 
 
-def _carried(
-    poses: dict[str, Pose], builder: ObservationBuilder, joints: Array, moved: Array, height_m: float
-) -> dict[str, Pose]:
+def _bystanders(episode: Episode, tick: int, horizon: int, config: AugmentationConfig) -> list[str]:
+    """Objects that never move in the episode, while nothing is held during the window and nothing else is near them."""
+    positions = episode.object_pose[..., :3]
+    if (positions[tick : tick + horizon, :, 2] > config.held_height_m).any():
+        return []
+    still = (positions[:, :, :2].std(axis=0) < STILL_M).all(axis=1)
+    found = []
+    for number in np.flatnonzero(still) if not still.all() else ():
+        others = np.delete(positions[tick, :, :2], number, axis=0) - positions[tick, number, :2]
+        if (np.hypot(*others.T) > config.apart_m).all():
+            found.append(episode.objects[number])
+    return found
+
+
+def _sideways(rng: np.random.Generator, spread_m: float) -> Array:
+    return np.array([*rng.normal(0.0, spread_m, 2), 0.0])
+
+
+def _carried(poses: Poses, builder: ObservationBuilder, joints: Array, moved: Array, height_m: float) -> Poses:
     """Objects above `height_m` are in the hand and go where it goes."""
     if all(position[2] <= height_m for position, _ in poses.values()):
-        return poses
+        return dict(poses)
     (before_m, before), (after_m, after) = builder.hand_pose(joints), builder.hand_pose(moved)
     turn = after @ before.T
     return {
@@ -111,6 +135,12 @@ def _carried(
         else (position, quaternion)
         for name, (position, quaternion) in poses.items()
     }
+
+
+def _turned_about_base(poses: Poses, turn_rad: float) -> Poses:
+    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    return {name: (turn @ position, _turned(turn, quaternion)) for name, (position, quaternion) in poses.items()}
 
 
 def _turned(rotation: Array, quaternion: Array) -> Array:

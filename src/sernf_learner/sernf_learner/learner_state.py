@@ -46,9 +46,7 @@ class LearnerState:
                 module.to(self.device)
         actor, critic = config.actor, config.critic_training
         self._actor_rate = actor.learning_rate if parent is None else actor.rl_learning_rate
-        self.actor_optimiser = torch.optim.AdamW(
-            self.actor.parameters(), lr=self._actor_rate, weight_decay=actor.weight_decay
-        )
+        self.actor_optimiser = torch.optim.AdamW(self.actor.parameters(), lr=self._actor_rate, weight_decay=actor.weight_decay)
         self.critic_optimiser = torch.optim.AdamW(
             [nn.Parameter(torch.zeros(1))] if self.critic is None else self.critic.parameters(),
             lr=critic.learning_rate, weight_decay=critic.weight_decay,
@@ -82,9 +80,7 @@ class LearnerState:
             raise RuntimeError("expected a critic; start from weights of the stage critic_warmup")
         return self.critic, self.critic_target
 
-    def _step(
-        self, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor, rate: float
-    ) -> float:
+    def _step(self, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor, rate: float) -> float:
         parameters = list(parameters)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

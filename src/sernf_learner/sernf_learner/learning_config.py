@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sernf_learner.augmentation import RecoveryConfig
+from sernf_learner.augmentation import AugmentationConfig
 from sernf_learner.processes import DEVICES
 from sernf_policy.acting import ActingConfig
 from sernf_policy.chunk_player import PlayerConfig
@@ -99,11 +99,11 @@ class LearningConfig:
     threads: int = 1
     device: str = "auto"
     save_every: int = 200
-    policy: PolicyConfig = field(default_factory=lambda: PolicyConfig(blocks=4, hidden=96))
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)
     critic_training: CriticTraining = field(default_factory=CriticTraining)
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3, player=PLAYER))
     acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.7, candidates=16, player=PLAYER))

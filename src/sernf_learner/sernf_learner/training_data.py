@@ -1,4 +1,4 @@
-"""What a stage draws from: windows of all episodes, those worth imitating with their displaced copies, and a held-out part.
+"""What a stage draws from: windows of all episodes and their copies, for the critic and for imitation, and a held-out part.
 
 Episodes that a policy made count as online, all others as offline; a batch mixes the two in a fixed share (RLPD, arXiv
 2302.02948). A data set of a policy's episodes alone is learnt from as it is.
@@ -6,14 +6,14 @@ Episodes that a policy made count as online, all others as offline; a batch mixe
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import torch
-from torch import Tensor
 
-from sernf_learner.augmentation import ImitationRows, imitation_rows, worth_imitating
+from sernf_learner.augmentation import WindowCopies, copied_windows
 from sernf_learner.chunks import ChunkTable, concatenate, tabulate
 from sernf_learner.episode import Ending, Episode
 from sernf_learner.learning_config import LearningConfig
@@ -27,21 +27,13 @@ MOST_OFTEN = 4
 """A single short rollout must not fill half of every batch: its rows come at most this many times as often as all others."""
 
 
-class Counted(Protocol):
-    """What has a length."""
-
-    def __len__(self) -> int: ...
-
-
-Part = TypeVar("Part", bound=Counted)
-
-
 @dataclass(frozen=True)
 class EpisodeRows:
-    """One episode: its windows, and those worth imitating, whose `row` counts within the episode."""
+    """Windows as recorded, and with their copies, whose `row` counts within `windows`. `imitated`: see `worth_imitating`."""
 
     windows: ChunkTable
-    imitation: ImitationRows
+    copies: WindowCopies
+    imitated: bool
 
 
 class TrainingData:
@@ -54,8 +46,8 @@ class TrainingData:
         self._builder = ObservationBuilder(layout)
         self.held_out: ChunkTable | None = None
         self._episodes: dict[bool, dict[str, EpisodeRows]] = {False: {}, True: {}}
-        self._windows: dict[bool, ChunkTable] = {}
-        self._rows: dict[bool, ImitationRows] = {}
+        self._seen: dict[bool, EpisodeRows] = {}
+        self._imitated: dict[bool, EpisodeRows] = {}
         self._merged = False
         held_out = _held_out(episodes, config.held_out_share, seed)
         if held_out:
@@ -64,7 +56,7 @@ class TrainingData:
             if number not in held_out:
                 self.add(episode)
         self._merge()
-        if not self._rows:
+        if not self._imitated:
             raise ValueError("expected at least one successful episode to imitate, got none; record or label one")
 
     def add(self, episode: Episode, *, replace: bool = False) -> None:
@@ -77,8 +69,9 @@ class TrainingData:
         if episode.ending is Ending.TIMEOUT and len(episode) <= self.layout.horizon:
             known.pop(key, None)  # cut off before one whole window
             return
-        rows = imitation_rows([episode], self._builder, self.config.recovery, self._seed)[0]
-        known[key] = EpisodeRows(tabulate([episode], self._builder, self.config.gamma), rows)
+        windows = tabulate([episode], self._builder, self.config.gamma)
+        copies = copied_windows(episode, self._builder, self.config.augmentation, self._seed, windows=len(windows))
+        known[key] = EpisodeRows(windows, copies, worth_imitating(episode))
 
     def remove(self, episode_id: str) -> None:
         """Forget an episode that a policy made, if it is known: somebody has judged that it is not to be learnt from."""
@@ -89,38 +82,35 @@ class TrainingData:
         """Whether a policy's episodes are among them."""
         return bool(self._episodes[True])
 
-    def imitation_set(self) -> ImitationRows:
-        """All rows worth imitating, of offline episodes where there are any."""
+    def imitation_set(self) -> WindowCopies:
+        """All that is worth imitating, of offline episodes where there are any."""
         self._merge()
-        return self._rows[False] if False in self._rows else self._rows[True]
+        return (self._imitated[False] if False in self._imitated else self._imitated[True]).copies
 
     def windows(self, count: int) -> ChunkTable:
-        """`count` random windows of all episodes, mixed."""
+        """`count` random windows or copies of all episodes, mixed. A copy earns what its window earned, and leads to the same."""
         self._merge()
-        parts = [
-            self._windows[online].rows(torch.randint(len(self._windows[online]), (number,)))
-            for online, number in self._mixed(self._windows, count)
-        ]
-        return concatenate(parts).to(self._device)
+        return self._drawn(self._seen, count)
 
-    def imitation_batch(self, count: int) -> tuple[Tensor, Tensor, ChunkTable]:
-        """`count` random rows worth imitating: vectors, chunks, and the windows that they come from."""
+    def imitation_batch(self, count: int) -> ChunkTable:
+        """`count` random windows or copies of those worth imitating."""
         self._merge()
-        vectors, chunks, windows = [], [], []
-        for online, number in self._mixed(self._rows, count):
-            rows = self._rows[online]
-            index = torch.randint(len(rows), (number,))
-            vectors.append(rows.vector[index])
-            chunks.append(rows.chunk[index])
-            windows.append(self._windows[online].rows(rows.row[index]))
-        device = self._device
-        return torch.cat(vectors).to(device), torch.cat(chunks).to(device), concatenate(windows).to(device)
+        return self._drawn(self._imitated, count)
 
-    def _mixed(self, parts: Mapping[bool, Part], count: int) -> list[tuple[bool, int]]:
+    def _drawn(self, parts: Mapping[bool, EpisodeRows], count: int) -> ChunkTable:
+        drawn = []
+        for online, number in self._mixed(parts, count):
+            copies = parts[online].copies
+            index = torch.randint(len(copies), (number,))
+            windows = parts[online].windows.rows(copies.row[index])
+            drawn.append(dataclasses.replace(windows, vector=copies.vector[index], chunk=copies.chunk[index]))
+        return concatenate(drawn).to(self._device)
+
+    def _mixed(self, parts: Mapping[bool, EpisodeRows], count: int) -> list[tuple[bool, int]]:
         """How many of `count` come from offline (False) and online (True) episodes."""
         if len(parts) == 1:
             return [(online, count) for online in parts]
-        share = len(parts[True]) / (len(parts[True]) + len(parts[False]))
+        share = len(parts[True].copies) / (len(parts[True].copies) + len(parts[False].copies))
         online = min(round(self.config.online_share * count), max(1, round(count * MOST_OFTEN * share)))
         return [(is_online, number) for is_online, number in ((False, count - online), (True, online)) if number]
 
@@ -128,21 +118,27 @@ class TrainingData:
         """One table of each kind, of the episodes that have such rows."""
         if self._merged:
             return
-        self._windows, self._rows = {}, {}
+        self._seen, self._imitated = {}, {}
         for online, known in self._episodes.items():
-            if not known:
-                continue
-            self._windows[online] = concatenate([episode.windows for episode in known.values()])
-            vectors, chunks, rows, before = [], [], [], 0
-            for episode in known.values():
-                vectors.append(episode.imitation.vector)
-                chunks.append(episode.imitation.chunk)
-                rows.append(episode.imitation.row + before)
-                before += len(episode.windows)
-            merged = ImitationRows(torch.cat(vectors), torch.cat(chunks), torch.cat(rows))
-            if len(merged):
-                self._rows[online] = merged
+            imitated = [rows for rows in known.values() if rows.imitated]
+            if known:
+                self._seen[online] = _together(list(known.values()))
+            if imitated:
+                self._imitated[online] = _together(imitated)
         self._merged = True
+
+
+def worth_imitating(episode: Episode) -> bool:
+    """Whether the episode shows how to do it: a success during which nobody took over."""
+    return episode.ending is Ending.SUCCESS and not episode.taken_over.any()
+
+
+def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
+    before = itertools.accumulate((len(part.windows) for part in parts), initial=0)
+    rows = [part.copies.row + start for part, start in zip(parts, before)]
+    vectors, chunks = [part.copies.vector for part in parts], [part.copies.chunk for part in parts]
+    copies = WindowCopies(torch.cat(vectors), torch.cat(chunks), torch.cat(rows))
+    return EpisodeRows(concatenate([part.windows for part in parts]), copies, all(part.imitated for part in parts))
 
 
 def _held_out(episodes: Sequence[Episode], share: float, seed: int) -> set[int]:

@@ -19,7 +19,7 @@ HORIZON = 4
 TERMS = ("joint_position", "commanded_position")
 LAYOUT = PolicyLayout(task="duck", observation=TERMS, horizon=HORIZON)
 TINY: dict[str, Any] = {
-    "observation": list(TERMS), "horizon": HORIZON, "batch": 16, "save_every": 3, "guard.every": 2, "recovery.copies": 1,
+    "observation": list(TERMS), "horizon": HORIZON, "batch": 16, "save_every": 3, "guard.every": 2, "augmentation.copies": 1,
     "policy.blocks": 1, "policy.hidden": 16, "policy.affine_hidden": 16, "policy.encoder_hidden": 16, "policy.code_size": 8,
     "critic.members": 2, "critic.hidden": 16, "critic.layers": 1, "critic.components": 8, "device": "cpu",
     "imitation_acting.player.execute_steps": 2, "imitation_acting.player.blend_steps": 1, "acting.candidates": 2,

@@ -1,15 +1,15 @@
-"""Displaced copies: consistent in all that depends on the joints, and led back onto the path."""
+"""Copies of windows: consistent in all that depends on the joints, led back onto the path, turned as a whole."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from learning_data import HORIZON, demonstrations, episode
+from learning_data import HORIZON, episode
 from learning_data import LAYOUT as PLAIN
 
-from sernf_learner.augmentation import ImitationRows, RecoveryConfig, imitation_rows
-from sernf_learner.episode import Ending
+from sernf_learner.augmentation import AugmentationConfig, WindowCopies, copied_windows
+from sernf_learner.episode import Episode
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.observation import ObservationBuilder
 from sernf_robot.joints import JOINTS
@@ -24,23 +24,28 @@ BUILDER = ObservationBuilder(LAYOUT)
 BOWL = (0.5, 0.1, 0.02, 1.0, 0.0, 0.0, 0.0)
 
 
-def with_duck(height_m: float) -> object:
+PLAIN_BUILDER = ObservationBuilder(PLAIN)
+STILL: dict[str, float] = {"turn_rad": 0.0, "elsewhere_m": 0.0}
+
+
+def with_duck(height_m: float) -> Episode:
     pose = np.zeros((12, 2, 7))
     pose[:, 0] = (0.4, -0.1, height_m, 0.5, 0.5, -0.5, 0.5)
     pose[:, 1] = BOWL
     return episode(objects=("duck", "bowl"), object_pose=pose)
 
 
-def rows(recorded: object, **values: float) -> ImitationRows:
-    return imitation_rows([recorded], BUILDER, RecoveryConfig(copies=2, **values), 4)[0]  # type: ignore[list-item, arg-type]
+def copies(recorded: Episode, builder: ObservationBuilder = BUILDER, seed: int = 4, **values: float) -> WindowCopies:
+    config = AugmentationConfig(**{"copies": 2, **STILL, **values})  # type: ignore[arg-type]
+    return copied_windows(recorded, builder, config, seed, windows=len(recorded))
 
 
-def term(found: ImitationRows, name: str) -> np.ndarray:
+def term(found: WindowCopies, name: str) -> np.ndarray:
     return found.vector[:, LAYOUT.slice_of(name)].numpy().astype(float)
 
 
 def test_the_hand_is_where_the_displaced_joints_put_it() -> None:
-    found = rows(with_duck(0.02))
+    found = copies(with_duck(0.02))
     assert len(found) == 12 * 3
     for joints, hand_m in zip(term(found, "joint_position"), term(found, "hand_position")):
         np.testing.assert_allclose(hand_m, BUILDER.hand_pose(joints)[0], atol=1e-5)
@@ -48,7 +53,7 @@ def test_the_hand_is_where_the_displaced_joints_put_it() -> None:
 
 @pytest.mark.parametrize(("height_m", "held"), [(0.02, False), (0.3, True)])
 def test_a_held_object_moves_with_the_hand_and_no_other(height_m: float, held: bool) -> None:
-    found = rows(with_duck(height_m))
+    found = copies(with_duck(height_m))
     duck_m, in_hand_m = term(found, "object_position/duck"), term(found, "object_in_hand/duck")
     turn = term(found, "object_rotation/duck")
     np.testing.assert_allclose(term(found, "object_position/bowl"), np.tile(BOWL[:3], (len(found), 1)), atol=1e-6)
@@ -63,7 +68,7 @@ def test_a_held_object_moves_with_the_hand_and_no_other(height_m: float, held: b
 
 
 def test_a_held_object_keeps_its_attitude_in_the_hand() -> None:
-    found = rows(with_duck(0.3))
+    found = copies(with_duck(0.3))
     seen = []
     for joints, columns in zip(term(found, "joint_position"), term(found, "object_rotation/duck")):
         first, second = columns[:3], columns[3:]
@@ -78,7 +83,7 @@ def test_a_held_object_keeps_its_attitude_in_the_hand() -> None:
 @pytest.mark.parametrize("reach", [1, 3, 20])
 def test_the_chunk_is_back_on_the_path_within_reach(reach: int) -> None:
     recorded = episode()
-    found = imitation_rows([recorded], BUILDER_PLAIN, RecoveryConfig(copies=2, reach=reach), 4)[0]
+    found = copies(recorded, PLAIN_BUILDER, reach=reach)
     for vector, chunk, tick in zip(found.vector, found.chunk, found.row.tolist()):
         path = recorded.action_rad[np.minimum(np.arange(tick, tick + HORIZON), 11)]
         offset = vector[:24].numpy() - recorded.joint_position_rad[tick]
@@ -87,30 +92,52 @@ def test_the_chunk_is_back_on_the_path_within_reach(reach: int) -> None:
         np.testing.assert_allclose(vector[24:48].numpy() - recorded.commanded_position_rad[tick], offset, atol=1e-6)
 
 
-BUILDER_PLAIN = ObservationBuilder(PLAIN)
+def test_a_turned_scene_looks_the_same_to_the_hand() -> None:
+    found = copies(with_duck(0.3), turn_rad=0.3, arm_rad=0.0, hand_rad=0.0)
+    original, copy = slice(0, None, 3), slice(1, None, 3)
+    turn_rad = (term(found, "joint_position")[copy] - term(found, "joint_position")[original])[:, 0]
+    assert np.abs(turn_rad).max() > 0.1
+    np.testing.assert_allclose(term(found, "object_in_hand/duck")[copy], term(found, "object_in_hand/duck")[original], atol=1e-5)
+    for before_m, after_m, angle in zip(
+        term(found, "object_position/bowl")[original], term(found, "object_position/bowl")[copy], turn_rad, strict=True
+    ):
+        assert np.arctan2(*after_m[1::-1]) - np.arctan2(*before_m[1::-1]) == pytest.approx(angle, abs=1e-5)
+        assert np.hypot(*after_m[:2]) == pytest.approx(np.hypot(*before_m[:2]), abs=1e-6)
+    moves = (found.chunk[copy] - found.chunk[original]).numpy()
+    np.testing.assert_allclose(moves[..., 0], np.repeat(turn_rad[:, None], HORIZON, axis=1), atol=1e-5)
+    assert np.abs(moves[..., 1:]).max() < 1e-6
 
 
-def test_the_same_seed_gives_the_same_copies_whatever_else_there_is() -> None:
-    config = RecoveryConfig(copies=2)
-    alone = imitation_rows([episode(1)], BUILDER_PLAIN, config, 4)[0]
-    among = imitation_rows(demonstrations(), BUILDER_PLAIN, config, 4)[1]
-    other = imitation_rows([episode(1)], BUILDER_PLAIN, config, 5)[0]
-    assert torch.equal(alone.vector, among.vector) and torch.equal(alone.chunk, among.chunk)
-    assert not torch.equal(alone.vector, other.vector)
+@pytest.mark.parametrize("case", ["apart", "held", "near", "moved"])
+def test_only_a_bystander_is_put_elsewhere(case: str) -> None:
+    recorded = with_duck(0.3 if case == "held" else 0.02)
+    recorded.object_pose[:, 0, 0] += np.linspace(0.0, 0.1, 12)  # the duck is moved on
+    if case == "near":
+        recorded.object_pose[:, 1, :2] = recorded.object_pose[:, 0, :2] + 0.05
+    if case == "moved":
+        recorded.object_pose[:, 1, 1] += np.linspace(0.0, 0.1, 12)
+    found = copies(recorded, elsewhere_m=0.05, arm_rad=0.0, hand_rad=0.0)
+    bowl_m, duck_m = term(found, "object_position/bowl"), term(found, "object_position/duck")
+    assert np.abs(duck_m[1::3] - duck_m[::3]).max() < 1e-6
+    assert np.array_equal(bowl_m[::3], np.float32(recorded.object_pose[:, 1, :3]))
+    assert (np.abs(bowl_m[1::3] - bowl_m[::3]).max() > 0.01) == (case == "apart")
+
+
+def test_the_same_seed_gives_the_same_copies() -> None:
+    one, same, other = (copies(episode(1), PLAIN_BUILDER, seed) for seed in (4, 4, 5))
+    assert torch.equal(one.vector, same.vector) and torch.equal(one.chunk, same.chunk)
+    assert not torch.equal(one.vector, other.vector)
 
 
 def test_joints_are_displaced_by_about_what_was_asked_for() -> None:
-    found = imitation_rows(
-        [episode(seed, steps=40) for seed in range(3)], BUILDER_PLAIN,
-        RecoveryConfig(copies=8, arm_rad=0.05, hand_rad=0.0), 0,
-    )  # fmt: skip
+    found = [copies(episode(seed, steps=40), PLAIN_BUILDER, 0, copies=8, arm_rad=0.05, hand_rad=0.0) for seed in range(3)]
     assert len(JOINTS) == 24
     offsets = torch.cat([one.vector.view(40, 9, -1)[:, 1:, :24] - one.vector.view(40, 9, -1)[:, :1, :24] for one in found])
     assert offsets[..., 7:].abs().max() == 0
     assert 0.002 < offsets[..., :7].std() < 0.1
 
 
-def test_nothing_that_went_wrong_is_copied() -> None:
-    assert len(imitation_rows([episode(ending=Ending.FAILURE)], BUILDER_PLAIN, RecoveryConfig(), 0)[0]) == 0
-    with pytest.raises(ValueError, match="copies"):
-        RecoveryConfig(copies=-1)
+@pytest.mark.parametrize("wrong", [{"copies": -1}, {"reach": 0}, {"turn_rad": -0.1}])
+def test_impossible_settings_are_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        AugmentationConfig(**wrong)  # type: ignore[arg-type]

@@ -8,9 +8,11 @@ import torch
 from learning_data import LAYOUT, config, demonstrations, episode
 from torch import Tensor
 
+from sernf_learner.chunks import tabulate
 from sernf_learner.episode import Ending
 from sernf_learner.training_data import MOST_OFTEN, TrainingData
 from sernf_policy.layout import LayoutError
+from sernf_policy.observation import ObservationBuilder
 
 PER_EPISODE = 12
 
@@ -29,38 +31,39 @@ def of_episodes(chunks: Tensor, *seeds: int) -> int:
 
 
 def test_online_episodes_fill_their_share_of_a_batch() -> None:
-    both = data(*(episode(20 + number, source="policy") for number in range(4)), recovery__copies=0)
+    both = data(*(episode(20 + number, source="policy") for number in range(4)), augmentation__copies=0)
     assert both.has_online
-    for chunks in (both.windows(40).chunk, both.imitation_batch(40)[1]):
+    for chunks in (both.windows(40).chunk, both.imitation_batch(40).chunk):
         assert of_episodes(chunks, 20, 21, 22, 23) == 20
 
 
 def test_one_short_rollout_does_not_fill_half_of_every_batch() -> None:
-    many = TrainingData([episode(seed) for seed in range(9)], LAYOUT, config(recovery__copies=0, held_out_share=0.0), 0)
+    many = TrainingData([episode(seed) for seed in range(9)], LAYOUT, config(augmentation__copies=0, held_out_share=0.0), 0)
     many.add(episode(20, source="policy"))
     assert of_episodes(many.windows(100).chunk, 20) == round(100 * MOST_OFTEN / 10) < 50
 
 
 def test_failed_rollouts_are_judged_but_not_imitated() -> None:
-    both = data(episode(20, Ending.FAILURE, source="policy"), recovery__copies=0)
+    both = data(episode(20, Ending.FAILURE, source="policy"), augmentation__copies=0)
     assert of_episodes(both.windows(64).chunk, 20) > 0
-    assert of_episodes(both.imitation_batch(64)[1], 20) == of_episodes(both.imitation_batch(64)[1], 9) == 0
+    assert of_episodes(both.imitation_batch(64).chunk, 20) == of_episodes(both.imitation_batch(64).chunk, 9) == 0
 
 
-def test_displaced_copies_belong_to_their_windows() -> None:
-    vector, chunk, windows = data(recovery__copies=3).imitation_batch(64)
-    assert (windows.successful == 1).all()
-    assert not torch.equal(vector, windows.vector)
-    # The last step of a chunk is only displaced when it lies within reach.
-    assert (chunk - windows.chunk).abs().max() < 0.5
+def test_copies_are_judged_and_imitated_with_the_earnings_of_their_windows() -> None:
+    found = TrainingData([episode(0)], LAYOUT, config(augmentation__copies=3), 0)
+    recorded = tabulate([episode(0)], ObservationBuilder(LAYOUT), found.config.gamma)
+    for drawn in (found.windows(64), found.imitation_batch(64)):
+        same = recorded.rows(drawn.tick)
+        assert torch.equal(drawn.reward, same.reward) and torch.equal(drawn.next_vector, same.next_vector)
+        assert not torch.equal(drawn.vector, same.vector) and (drawn.chunk - same.chunk).abs().max() < 0.5
 
 
 def test_a_changed_label_replaces_the_episode() -> None:
-    online = data(episode(20, source="policy", episode_id="x"), recovery__copies=0)
+    online = data(episode(20, source="policy", episode_id="x"), augmentation__copies=0)
     online.add(episode(20, Ending.FAILURE, source="policy", episode_id="x"), replace=True)
-    assert len(online._windows[False]) == 4 * PER_EPISODE
-    assert of_episodes(online.imitation_batch(64)[1], 20) == 0
-    assert len(online._windows[True]) == PER_EPISODE
+    assert len(online._seen[False].windows) == 4 * PER_EPISODE
+    assert of_episodes(online.imitation_batch(64).chunk, 20) == 0
+    assert len(online._seen[True].windows) == PER_EPISODE
     online.remove("x")
     online.remove("unknown")
     assert of_episodes(online.windows(64).chunk, 20) == 0 and not online.has_online
@@ -69,7 +72,7 @@ def test_a_changed_label_replaces_the_episode() -> None:
 def test_rollouts_of_the_same_scene_are_all_kept() -> None:
     online = data(episode(20, source="policy"), episode(20, source="policy"))
     online.windows(1)
-    assert len(online._windows[True]) == 2 * PER_EPISODE
+    assert len(online._seen[True].windows) == 2 * PER_EPISODE
 
 
 def test_a_rollout_cut_off_before_one_window_is_passed_over() -> None:
@@ -79,11 +82,11 @@ def test_a_rollout_cut_off_before_one_window_is_passed_over() -> None:
 def test_a_policys_episodes_alone_are_learnt_from() -> None:
     alone = TrainingData([episode(seed, source="policy") for seed in range(2)], LAYOUT, config(), 0)
     assert len(alone.imitation_set()) > 0
-    assert len(alone.windows(8)) == len(alone.imitation_batch(8)[0]) == 8
+    assert len(alone.windows(8)) == len(alone.imitation_batch(8)) == 8
 
 
 def test_held_out_episodes_are_never_drawn() -> None:
-    found = TrainingData([episode(seed) for seed in range(10)], LAYOUT, config(held_out_share=0.2, recovery__copies=0), 3)
+    found = TrainingData([episode(seed) for seed in range(10)], LAYOUT, config(held_out_share=0.2, augmentation__copies=0), 3)
     assert found.held_out is not None and len(found.held_out) == 2 * PER_EPISODE
     drawn = {tuple(chunk.ravel().tolist()) for chunk in found.windows(500).chunk}
     assert not drawn & {tuple(chunk.ravel().tolist()) for chunk in found.held_out.chunk}
@@ -106,5 +109,5 @@ def test_the_same_seed_draws_the_same() -> None:
     for _ in range(2):
         found = data()
         torch.manual_seed(3)
-        drawn.append(found.imitation_batch(16)[0])
+        drawn.append(found.imitation_batch(16).vector)
     np.testing.assert_array_equal(*drawn)

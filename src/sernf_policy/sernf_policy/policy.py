@@ -24,8 +24,8 @@ class PolicyConfig:
 
     encoder_hidden: int = 256
     code_size: int = 64
-    blocks: int = 6
-    hidden: int = 128
+    blocks: int = 4
+    hidden: int = 96
     affine_hidden: int = 256
     dropout: float = 0.0
     noise: float = 0.02

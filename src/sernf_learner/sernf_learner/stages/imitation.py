@@ -21,8 +21,8 @@ class Imitation:
 
     def update(self, learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
         """One step of the actor."""
-        vector, chunk, _ = data.imitation_batch(learner.config.batch)
-        loss, metrics = imitation_loss(learner.actor, vector, chunk)
+        windows = data.imitation_batch(learner.config.batch)
+        loss, metrics = imitation_loss(learner.actor, windows.vector, windows.chunk)
         metrics["actor_gradient"] = learner.step_actor(loss, share_done)
         return metrics
 

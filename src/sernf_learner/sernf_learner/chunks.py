@@ -23,9 +23,10 @@ from sernf_policy.observation import ObservationBuilder
 class ChunkTable:
     """n windows as float32 tensors.
 
-    `vector` (n, o), `chunk` (n, H, A) rad, `reward` (n,) discounted within the window, `next_vector` (n, o), `next_chunk` (n, H,
-    A): what was done afterwards, `discount` (n,): gamma^H, or 0 where nothing comes afterwards; `successful` (n,) 1 for windows
-    of successful episodes in which no person had to take over; `episode` (n,) index; `tick` (n,).
+    `vector` (n, o), `chunk` (n, H, A) rad, `reward` (n,) discounted within the J steps that the critic judges (H unless said
+    otherwise), `next_vector` (n, o) and `next_chunk` (n, H, A): what was seen and done after them, `discount` (n,): gamma^J, or 0
+    where nothing comes afterwards; `successful` (n,) 1 for windows of successful episodes in which no person had to take over;
+    `episode` (n,) index; `tick` (n,).
     """
 
     vector: Tensor
@@ -50,9 +51,13 @@ class ChunkTable:
         return ChunkTable(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def tabulate(episodes: Sequence[Episode], builder: ObservationBuilder, gamma: float) -> ChunkTable:
-    """All windows of `episodes`; raises ValueError when there is none."""
-    tables = [_windows(episode, number, builder, gamma) for number, episode in enumerate(episodes)]
+def tabulate(episodes: Sequence[Episode], builder: ObservationBuilder, gamma: float, judged_steps: int = 0) -> ChunkTable:
+    """All windows of `episodes`; raises ValueError when there is none.
+
+    `judged_steps`: after how many steps of a window the critic looks again; 0: after the whole window.
+    """
+    judged_steps = judged_steps or builder.layout.horizon
+    tables = [_windows(episode, number, builder, gamma, judged_steps) for number, episode in enumerate(episodes)]
     tables = [table for table in tables if len(table)]
     if not tables:
         raise ValueError(
@@ -66,27 +71,26 @@ def concatenate(tables: Sequence[ChunkTable]) -> ChunkTable:
     return ChunkTable(*(torch.cat([getattr(table, field.name) for table in tables]) for field in fields(ChunkTable)))
 
 
-def _windows(episode: Episode, number: int, builder: ObservationBuilder, gamma: float) -> ChunkTable:
+def _windows(episode: Episode, number: int, builder: ObservationBuilder, gamma: float, judged_steps: int) -> ChunkTable:
     layout: PolicyLayout = builder.layout
     horizon, steps = layout.horizon, len(episode)
     vectors = episode.observation_vectors(builder)
     actions = episode.action_rad[:, episode.joint_order(layout)].astype(np.float32)
     is_final = episode.ending is not Ending.TIMEOUT
     starts = np.arange(steps if is_final else max(0, steps - horizon))
-    ahead = starts[:, None] + np.arange(2 * horizon)
-    chunks = actions[np.minimum(ahead, steps - 1)]
-    ends_inside = starts + horizon >= steps
+    after = starts + judged_steps
+    ends_inside = after >= steps
+    chunks, next_chunks = (actions[np.minimum(first[:, None] + np.arange(horizon), steps - 1)] for first in (starts, after))
     rewards = np.where(ends_inside & (episode.ending is Ending.SUCCESS), gamma ** np.maximum(0, steps - 1 - starts), 0.0)
-    discounts = np.where(ends_inside, 0.0, gamma**horizon)
+    discounts = np.where(ends_inside, 0.0, gamma**judged_steps)
     clean = episode.ending is Ending.SUCCESS and not episode.taken_over.any()
-    after = np.minimum(starts + horizon, steps - 1)
     as_tensor = torch.from_numpy
     return ChunkTable(
         vector=as_tensor(vectors[starts]),
-        chunk=as_tensor(chunks[:, :horizon].copy()),
+        chunk=as_tensor(chunks),
         reward=as_tensor(rewards.astype(np.float32)),
-        next_vector=as_tensor(vectors[after]),
-        next_chunk=as_tensor(chunks[:, horizon:].copy()),
+        next_vector=as_tensor(vectors[np.minimum(after, steps - 1)]),
+        next_chunk=as_tensor(next_chunks),
         discount=as_tensor(discounts.astype(np.float32)),
         successful=torch.full((len(starts),), float(clean)),
         episode=torch.full((len(starts),), number, dtype=torch.int64),

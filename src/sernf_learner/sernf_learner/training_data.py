@@ -69,7 +69,7 @@ class TrainingData:
         if episode.ending is Ending.TIMEOUT and len(episode) <= self.layout.horizon:
             known.pop(key, None)  # cut off before one whole window
             return
-        windows = tabulate([episode], self._builder, self.config.gamma)
+        windows = tabulate([episode], self._builder, self.config.gamma, self.config.critic.steps)
         copies = copied_windows(episode, self._builder, self.config.augmentation, self._seed, windows=len(windows))
         known[key] = EpisodeRows(windows, copies, worth_imitating(episode))
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from learning_data import HORIZON, LAYOUT, episode
 
-from sernf_learner.augmentation import worth_imitating
 from sernf_learner.chunks import concatenate, tabulate
 from sernf_learner.episode import Ending
+from sernf_learner.training_data import worth_imitating
 from sernf_policy.observation import ObservationBuilder
 
 GAMMA, STEPS = 0.9, 11
@@ -18,22 +18,23 @@ BUILDER = ObservationBuilder(LAYOUT)
 
 @pytest.mark.parametrize("ending", [Ending.SUCCESS, Ending.FAILURE])
 @pytest.mark.parametrize("left", range(1, HORIZON + 3))
-def test_a_window_near_the_end(ending: Ending, left: int) -> None:
+@pytest.mark.parametrize("judged", [HORIZON, 2, 1])
+def test_a_window_near_the_end(ending: Ending, left: int, judged: int) -> None:
     """`left` actions remain: the window holds them, then the last one again; success is earned with the last action."""
     recorded = episode(ending=ending, steps=STEPS)
-    table = tabulate([recorded], BUILDER, GAMMA)
+    table = tabulate([recorded], BUILDER, GAMMA, judged)
     start = STEPS - left
     assert len(table) == STEPS
     assert table.tick[start] == start
-    expected = [recorded.action_rad[min(start + step, STEPS - 1)] for step in range(2 * HORIZON)]
+    expected = [recorded.action_rad[min(start + step, STEPS - 1)] for step in range(judged + HORIZON)]
     np.testing.assert_allclose(table.chunk[start], expected[:HORIZON], rtol=1e-6)
-    np.testing.assert_allclose(table.next_chunk[start], expected[HORIZON:], rtol=1e-6)
-    ends_inside = left <= HORIZON
+    np.testing.assert_allclose(table.next_chunk[start], expected[judged:], rtol=1e-6)
+    ends_inside = left <= judged
     earned = GAMMA ** (left - 1) if ends_inside and ending is Ending.SUCCESS else 0.0
     assert table.reward[start].item() == pytest.approx(earned)
-    assert table.discount[start].item() == pytest.approx(0.0 if ends_inside else GAMMA**HORIZON)
+    assert table.discount[start].item() == pytest.approx(0.0 if ends_inside else GAMMA**judged)
     if not ends_inside:
-        assert torch.equal(table.next_vector[start], table.vector[start + HORIZON])
+        assert torch.equal(table.next_vector[start], table.vector[start + judged])
 
 
 def test_a_timeout_says_nothing_about_what_would_have_come() -> None:

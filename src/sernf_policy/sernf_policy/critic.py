@@ -17,19 +17,24 @@ from sernf_policy.normaliser import LARGEST_DISTANCE, ChunkNormaliser, Standardi
 
 @dataclass(frozen=True, kw_only=True)
 class CriticConfig:
-    """`members`: Qs of the ensemble. `components`: how many principal components of a chunk the critic sees; 0: all of them."""
+    """`members`: Qs of the ensemble. `components`: how many principal components of a chunk the critic sees; 0: all of them.
+
+    `steps`: how many first steps of a chunk it judges, and after how many it looks again; 0: the whole chunk.
+    """
 
     members: int = 4
     hidden: int = 256
     layers: int = 3
     components: int = 32
+    steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("members", "hidden", "layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
-        if self.components < 0:
-            raise ValueError(f"components: expected 0 or more, got {self.components}")
+        for name in ("components", "steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
 
 
 class EnsembleLinear(nn.Module):
@@ -68,8 +73,10 @@ class ChunkCritic(nn.Module):
         self.layout, self.config = layout, config
         self._commanded = layout.slice_of("commanded_position")
         self.standardiser = Standardiser(layout.observation_size)
-        self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
-        self.components = min(config.components or layout.chunk_size, layout.chunk_size)
+        self.steps = min(config.steps or layout.horizon, layout.horizon)
+        self.normaliser = ChunkNormaliser(self.steps, layout.action_size)
+        judged = self.steps * layout.action_size
+        self.components = min(config.components or judged, judged)
         sizes = (layout.observation_size + self.components, *[config.hidden] * config.layers)
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes):
@@ -79,11 +86,11 @@ class ChunkCritic(nn.Module):
     def copy_normalisation(self, standardiser: Standardiser, normaliser: ChunkNormaliser) -> None:
         """Take over what the policy's data gave."""
         self.standardiser.load_state_dict(standardiser.state_dict())
-        self.normaliser.load_state_dict(normaliser.state_dict())
+        self.normaliser.load_state_dict(normaliser.first(self.steps).state_dict())
 
     def forward(self, vector: Tensor, chunk: Tensor) -> Tensor:
         """Vectors (B, n), chunks (B, H, A) rad -> (E, B)."""
-        whitened, _ = self.normaliser(self.normaliser.scaled(chunk, vector[:, self._commanded]))
+        whitened, _ = self.normaliser(self.normaliser.scaled(chunk[:, : self.steps], vector[:, self._commanded]))
         seen = whitened[:, : self.components].clamp(-LARGEST_DISTANCE, LARGEST_DISTANCE)
         inputs = torch.cat([self.standardiser(vector), seen], dim=-1)
         values: Tensor = self.network(inputs.expand(self.config.members, *inputs.shape)).squeeze(-1)

@@ -8,6 +8,7 @@ fixed permutations between them. Heads start at zero, so the flow starts as the 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +97,19 @@ class Permutation(nn.Module):
 Layer = ConditionalAffine | Coupling | Permutation
 
 
-class ConditionalFlow(nn.Module):
+class ChunkFlow(nn.Module):
+    """What a policy asks of its flow."""
+
+    def to_action(self, z: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """z (B, D) -> x (B, D) and log |det dx/dz| (B,)."""
+        raise NotImplementedError
+
+    def log_prob(self, x: Tensor, code: Tensor) -> Tensor:
+        """(B,) nats."""
+        raise NotImplementedError
+
+
+class ConditionalFlow(ChunkFlow):
     """Density of x (B, D) given a code (B, C). `blocks` 0 leaves the conditional Gaussian."""
 
     def __init__(
@@ -134,6 +147,11 @@ class ConditionalFlow(nn.Module):
         """(B,) nats."""
         z, log_det = self.to_latent(x, code)
         return base_log_prob(z) + log_det
+
+
+FLOWS: dict[str, Callable[..., ChunkFlow]] = {"coupling": ConditionalFlow}
+"""By the name in `PolicyConfig.flow`. Others with the same constructor may be entered, to be compared: they are
+trained, saved and loaded alike. Compiled inference knows `coupling` alone."""
 
 
 def base_log_prob(z: Tensor) -> Tensor:

@@ -27,10 +27,10 @@ def standardised(graph: GraphBuilder, standardiser: Standardiser, vector: str) -
     return clip(graph, graph.add("Mul", centred, graph.constant(1.0 / values(standardiser.std))), LARGEST_DISTANCE)
 
 
-def commanded(graph: GraphBuilder, layout: PolicyLayout, vector: str) -> str:
-    """The commanded position (rad) once for every step, (B, D)."""
+def commanded(graph: GraphBuilder, layout: PolicyLayout, steps: int, vector: str) -> str:
+    """The commanded position (rad) once for each of `steps` steps, (B, steps * A)."""
     start = layout.slice_of("commanded_position").start
-    indices = np.tile(np.arange(start, start + layout.action_size), layout.horizon)
+    indices = np.tile(np.arange(start, start + layout.action_size), steps)
     return graph.add("Gather", vector, graph.constant(indices), axis=1)
 
 

@@ -15,6 +15,7 @@ from sernf_policy.flow import (
     LARGEST_AFFINE_LOG_SCALE,
     LARGEST_LOG_SCALE,
     LOG_2PI,
+    ChunkFlow,
     ConditionalFlow,
     Coupling,
     Permutation,
@@ -76,10 +77,10 @@ def likelihood_graph(policy: ChunkPolicy) -> bytes:
     return graph.model(inputs, {"log_prob": log_prob, "distance": distance})
 
 
-def _flow(
-    graph: GraphBuilder, flow: ConditionalFlow, value: str, code: str, *, to_action: bool, single: bool
-) -> tuple[str, list[str]]:
+def _flow(graph: GraphBuilder, flow: ChunkFlow, value: str, code: str, *, to_action: bool, single: bool) -> tuple[str, list[str]]:
     """(N, D) through the flow in one direction, and log-scales whose sum over the last axis is log |det d action / d latent|."""
+    if not isinstance(flow, ConditionalFlow):
+        raise TypeError(f"expected a flow that inference knows, got {type(flow).__name__}")
     of_code = _code_parts(graph, flow, code)
     affine, coupled = [], []
     for layer in reversed(flow.blocks()) if to_action else flow.blocks():
@@ -166,16 +167,17 @@ def _q_value(graph: GraphBuilder, critic: ChunkCritic, vector: str, unbounded: s
 def in_rad(graph: GraphBuilder, layout: PolicyLayout, normaliser: ChunkNormaliser, scaled: str, vector: str) -> str:
     """Scaled (N, D) to rad, counted from the commanded position."""
     low, high = values(normaliser.low).ravel(), values(normaliser.high).ravel()
-    middle = graph.add("Add", commanded(graph, layout, vector), graph.constant(0.5 * (high + low)))
+    middle = graph.add("Add", commanded(graph, layout, normaliser.horizon, vector), graph.constant(0.5 * (high + low)))
     return graph.add("Add", graph.add("Mul", scaled, graph.constant(0.5 * (high - low))), middle)
 
 
 def _unbounded(
     graph: GraphBuilder, layout: PolicyLayout, normaliser: ChunkNormaliser, chunk: str, vector: str
 ) -> tuple[str, str]:
-    """Chunk (B, D) rad behind atanh, and before it."""
+    """Chunk (B, D) rad behind atanh, and before it: as many first steps of it as the normaliser is for."""
     low, high = values(normaliser.low).ravel(), values(normaliser.high).ravel()
-    moves = graph.add("Sub", chunk, commanded(graph, layout, vector))
+    first = graph.split(chunk, [size for size in (low.size, layout.chunk_size - low.size) if size])[0]
+    moves = graph.add("Sub", first, commanded(graph, layout, normaliser.horizon, vector))
     scaled = graph.add("Mul", graph.add("Sub", moves, graph.constant(0.5 * (high + low))), graph.constant(2.0 / (high - low)))
     scaled = clip(graph, scaled, 1.0 - EDGE)
     return graph.add("Atanh", scaled), scaled
@@ -208,4 +210,4 @@ def _first(network: nn.Sequential) -> nn.Linear:
 
 def _same_numbers(one: ChunkNormaliser, other: ChunkNormaliser) -> bool:
     pairs = zip(one.buffers(), other.buffers(), strict=True)
-    return all(bool((left == right).all()) for left, right in pairs)
+    return one.horizon == other.horizon and all(bool((left == right).all()) for left, right in pairs)

@@ -89,9 +89,24 @@ class ChunkNormaliser(nn.Module):
         centred = unbounded - mean
         # What the noise of the training becomes behind atanh, whose slope is 1 in the middle of the range.
         noise_variance = (noise / (1.0 - scaled.square())).square().mean(0)
-        variance, directions = torch.linalg.eigh(centred.T @ centred / len(chunks) + torch.diag(noise_variance))
-        deviation, directions = variance.clamp_min(1e-10).sqrt().flip(0), directions.flip(1)
         self.mean.copy_(mean)
+        self._whiten_by(centred.T @ centred / len(chunks) + torch.diag(noise_variance))
+
+    def first(self, steps: int) -> ChunkNormaliser:
+        """What the same data give for the first `steps` steps of each chunk."""
+        if steps == self.horizon:
+            return self
+        part, size = ChunkNormaliser(steps, self.actions), steps * self.actions
+        part.low.copy_(self.low[:steps])
+        part.high.copy_(self.high[:steps])
+        part.mean.copy_(self.mean[:size])
+        colour = self.colour.double()
+        part._whiten_by((colour @ colour.T)[:size, :size])
+        return part
+
+    def _whiten_by(self, covariance: Tensor) -> None:
+        variance, directions = torch.linalg.eigh(covariance)
+        deviation, directions = variance.clamp_min(1e-10).sqrt().flip(0), directions.flip(1)
         self.whiten.copy_((directions / deviation).T)
         self.colour.copy_(directions * deviation)
         self.log_det_whiten.copy_(-deviation.log().sum())

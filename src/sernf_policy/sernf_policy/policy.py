@@ -8,20 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from sernf_policy.encoder import Observation, VectorEncoder
-from sernf_policy.flow import ConditionalFlow, base_log_prob
+from sernf_policy.flow import FLOWS, base_log_prob
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.normaliser import ChunkNormaliser
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
-    """Sizes of the networks, and how chunks are normalised.
+    """Kind and sizes of the networks, and how chunks are normalised. `flow`: one of sernf_policy.flow.FLOWS.
 
     `noise`: standard deviation of the noise that training adds to scaled chunks: without it the density would be degenerate.
     `input_noise`: of the noise that it adds to standardised observations.
     `margin`: how far beyond the demonstrated range of motion, in shares of its half, the policy may command.
     """
 
+    flow: str = "coupling"
     encoder_hidden: int = 256
     code_size: int = 64
     blocks: int = 4
@@ -35,6 +36,8 @@ class PolicyConfig:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
+        if self.flow not in FLOWS:
+            raise ValueError(f"flow: expected one of {', '.join(FLOWS)}, got {self.flow!r}")
         for name in ("encoder_hidden", "code_size", "hidden", "affine_hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
@@ -62,11 +65,9 @@ class ChunkPolicy(nn.Module):
         super().__init__()
         self.layout, self.config = layout, config
         self._commanded = layout.slice_of("commanded_position")
-        self.encoder = VectorEncoder(
-            layout.observation_size, config.encoder_hidden, config.code_size, config.input_noise
-        )
+        self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size, config.input_noise)
         self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
-        self.flow = ConditionalFlow(
+        self.flow = FLOWS[config.flow](
             layout.chunk_size, config.code_size,
             blocks=config.blocks, hidden=config.hidden, affine_hidden=config.affine_hidden, dropout=config.dropout,
         )  # fmt: skip

@@ -8,6 +8,7 @@ from small_policies import SMALL_CRITIC, small_critic, small_data, small_layout,
 from torch import nn
 
 from sernf_policy.critic import ChunkCritic, CriticConfig, EnsembleLinear, EnsembleNorm
+from sernf_policy.normaliser import ChunkNormaliser
 
 
 def test_a_member_is_an_ordinary_layer() -> None:
@@ -53,6 +54,26 @@ def test_what_lies_behind_the_components_is_not_seen() -> None:
     other = critic.normaliser.from_scaled(critic.normaliser.inverse(changed)[0], commanded)
     with torch.no_grad():
         torch.testing.assert_close(critic(vectors, other), critic(vectors, chunks), atol=1e-4, rtol=1e-4)
+
+
+def test_a_critic_of_few_steps_sees_no_later_ones_and_whitens_what_it_sees() -> None:
+    policy = small_policy()
+    critic = small_critic(policy, CriticConfig(members=1, hidden=16, layers=2, components=0, steps=1))
+    vectors, chunks = small_data(policy.layout, 400)
+    alone = ChunkNormaliser(1, policy.layout.action_size)
+    config, commanded = policy.config, policy.commanded({"vector": vectors})
+    alone.fit(
+        chunks[:, :1], commanded, margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise
+    )
+    policy.fit_normaliser(vectors, chunks)
+    critic.copy_normalisation(policy.encoder.standardiser, policy.normaliser)
+    torch.testing.assert_close(critic.normaliser.low, alone.low)
+    torch.testing.assert_close(critic.normaliser.colour @ critic.normaliser.colour.T, alone.colour @ alone.colour.T)
+    changed = chunks.clone()
+    changed[:, 1:] += 0.1
+    with torch.no_grad():
+        torch.testing.assert_close(critic(vectors, changed), critic(vectors, chunks))
+        assert not torch.equal(critic(vectors, chunks + 0.1), critic(vectors, chunks))
 
 
 def test_the_policy_may_change_its_normalisation_without_changing_values() -> None:

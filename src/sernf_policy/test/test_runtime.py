@@ -45,22 +45,23 @@ def checkpoint(policy: ChunkPolicy, critic: ChunkCritic | None = None, acting: A
     blocks=st.integers(0, 4),
     members=st.integers(1, 3),
     components=st.integers(0, 9),
+    steps=st.integers(0, 5),
     candidates=st.sampled_from([1, 2, 7]),
     shared=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_compiled_and_not_compiled_agree(
-    joints: int, horizon: int, blocks: int, members: int, components: int, candidates: int, shared: bool, seed: int
+    joints: int, horizon: int, blocks: int, members: int, components: int, steps: int, candidates: int, shared: bool, seed: int
 ) -> None:
-    """Odd and even sizes, no blocks, one dimension; a critic with the policy's normalisation and with another."""
+    """Odd and even sizes, no blocks, one dimension; a critic with the policy's normalisation or another, also of fewer steps."""
     layout = small_layout(joints, horizon)
     config = PolicyConfig(encoder_hidden=8, code_size=4, blocks=blocks, hidden=8, affine_hidden=8)
     policy = small_policy(layout, config, seed)
-    critic = small_critic(policy, CriticConfig(members=members, hidden=8, layers=2, components=components), seed)
+    critic = small_critic(policy, CriticConfig(members=members, hidden=8, layers=2, components=components, steps=steps), seed)
     if not shared:
         vectors, chunks = small_data(layout, 50, seed + 1)
         commanded = policy.commanded({"vector": vectors})
-        critic.normaliser.fit(chunks, commanded, margin=0.3, smallest_half_range_rad=0.05, noise=0.05)
+        critic.normaliser.fit(chunks[:, : critic.steps], commanded, margin=0.3, smallest_half_range_rad=0.05, noise=0.05)
     eager = EagerEngine(policy, critic)
     compiled = CompiledEngine(Graphs(sampling_graph(policy, critic, candidates), likelihood_graph(policy), True), threads=1)
     vectors, chunks = (value.numpy() for value in small_data(layout, 5, seed))

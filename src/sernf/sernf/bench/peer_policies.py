@@ -62,7 +62,7 @@ class DenoisingPolicy(nn.Module):
         code = self.encoder({"vector": vector})
         x = latent
         for time, keep, add in self.steps:
-            features = time_features(time).expand(len(x), -1)
+            features = time_features(torch.full((len(x),), time))
             x = keep * x + add * self.trunk(torch.cat([x, code, features], dim=-1))
         scaled = torch.tanh(x).reshape(-1, self.layout.horizon, self.layout.action_size)
         start = self.layout.slice_of("commanded_position")
@@ -78,7 +78,7 @@ class DenoisingPolicy(nn.Module):
         code = linear(graph, encoded(graph, self.encoder, "vector"), of_code, values(first.bias))
         x = "latent"
         for time, keep, add in self.steps:
-            of_time = graph.constant(weight[:, size + code_size :] @ values(time_features(time)))
+            of_time = graph.constant(weight[:, size + code_size :] @ values(time_features(torch.tensor(time))))
             hidden = graph.add("Gemm", x, graph.constant(weight[:, :size].T), graph.add("Add", code, of_time))
             answer = graph.add("Mul", through(graph, rest, hidden), graph.scalar(add))
             x = graph.add("Add", x if keep == 1.0 else graph.add("Mul", x, graph.scalar(keep)), answer)
@@ -88,10 +88,10 @@ class DenoisingPolicy(nn.Module):
         return graph.model(inputs, {"chunk": shaped})
 
 
-def time_features(time: float) -> Tensor:
-    """Sines and cosines of `time`, (TIME_FEATURES,)."""
-    frequency = torch.logspace(0.0, 3.0, TIME_FEATURES // 2)
-    return torch.cat([torch.sin(frequency * time), torch.cos(frequency * time)])
+def time_features(time: Tensor) -> Tensor:
+    """Sines and cosines of times (...,), (..., TIME_FEATURES)."""
+    phase = time[..., None] * torch.logspace(0.0, 1.5, TIME_FEATURES // 2, device=time.device)
+    return torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)
 
 
 def matching_width(count: int, inputs: int, outputs: int) -> int:

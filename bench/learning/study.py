@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from variants import VARIANTS
+from variants import ACTING, VARIANTS
 
-from sernf_learner.evaluation import EvaluationPlan, report, run_plan
+from sernf_learner.evaluation import EvaluationPlan, report
 from sernf_learner.learning_config import learning_config
 from sernf_learner.session import TrainingSession
 from sernf_learner.sim_rollout import Outcome, SimRollouts
@@ -51,30 +51,48 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100, help="test rollouts of each stage")
     parser.add_argument("--tuning-episodes", type=int, default=20, help="rollouts for each temperature; 0: the configured one")
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=["sernf"])
+    parser.add_argument("--offline-episodes", type=int, default=40, help="test rollouts after offline RL, on the way")
+    parser.add_argument("--acting-episodes", type=int, default=0, help="test rollouts of each other way of acting")
     parser.add_argument("--workers", type=int, default=2, help="seeds at the same time")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    counts = (options.episodes, options.tuning_episodes)
-    jobs = [(name, seed, options.out, *counts) for name in options.variants for seed in options.seeds]
+    counts = Counts(options.episodes, options.tuning_episodes, options.offline_episodes, options.acting_episodes)
     with ProcessPoolExecutor(options.workers) as pool:
-        for name, seed, seconds in pool.map(_study_seed, *zip(*jobs, strict=True)):
-            sys.stderr.write(f"{name}, seed {seed}: done after {seconds:.0f} s\n")
+        for borrowed in (False, True):  # those that start from another's imitation come after it
+            names = [name for name in options.variants if bool(VARIANTS[name].imitation_of) == borrowed]
+            jobs = [(name, seed, options.out, counts) for seed in options.seeds for name in names]
+            for name, seed, seconds in pool.map(_study_seed, jobs):
+                sys.stderr.write(f"{name}, seed {seed}: done after {seconds:.0f} s\n")
 
 
-def _study_seed(variant: str, seed: int, out: Path, episodes: int, tuning: int) -> tuple[str, int, float]:
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Rollouts: of the tests of imitation and of online RL, of each temperature in the sweep, of the test of offline RL, and of
+    each way of acting in ACTING.
+    """
+
+    test: int
+    tuning: int
+    offline: int
+    acting: int
+
+
+def _study_seed(job: tuple[str, int, Path, Counts]) -> tuple[str, int, float]:
+    variant, seed, out, counts = job
     began = time.monotonic()
     torch.set_num_threads(1)
-    SeedStudy(variant, seed, out, episodes, tuning).run()
+    SeedStudy(variant, seed, out, counts).run()
     return variant, seed, time.monotonic() - began
 
 
 class SeedStudy:
     """One variant on one draw of demonstrations. Parts that are there already are not done again."""
 
-    def __init__(self, variant: str, seed: int, out: Path, episodes: int, tuning: int) -> None:
-        self.seed, self.episodes, self.tuning = seed, episodes, tuning
+    def __init__(self, variant: str, seed: int, out: Path, counts: Counts) -> None:
+        self.variant, self.seed, self.counts = variant, seed, counts
         self.config = learning_config(VARIANTS[variant].overrides)
         self.folder = out / variant / f"seed{seed}"
+        self.imitation_folder = out / (VARIANTS[variant].imitation_of or variant) / f"seed{seed}"
         self.demos_folder = out / "demonstrations"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.demos_folder.mkdir(parents=True, exist_ok=True)
@@ -84,14 +102,19 @@ class SeedStudy:
         """All stages in turn."""
         demos = self._kept(self.demos_folder / f"seed{self.seed}.pkl", self._demonstrate)
         episodes = [outcome.episode for outcome in demos]
-        self._train(Stage.IMITATION, "", episodes)
-        acting = self._tuned_acting()
-        self._test("imitation", acting)
+        if self.imitation_folder == self.folder:
+            self._train(Stage.IMITATION, "", episodes)
+            self._test("imitation", self._tuned_acting())
         self._train(Stage.CRITIC_WARMUP, "imitation", episodes)
         self._train(Stage.OFFLINE_RL, "critic_warmup", episodes)
-        self._test("offline_rl", self.config.acting)
+        if self.counts.offline:
+            self._test("offline_rl", self.config.acting, self.counts.offline)
         self._train_online(episodes)
         self._test("online_rl", self.config.acting)
+        if self.variant == "sernf" and self.counts.acting:
+            for name, overrides in ACTING.items():
+                changed = learning_config({f"acting.{key}": value for key, value in overrides.items()})
+                self._test("online_rl", changed.acting, self.counts.acting, suffix=f".{name}")
 
     def _demonstrate(self) -> list[Outcome]:
         first = DEMO_SEED + 1000 * self.seed
@@ -101,7 +124,7 @@ class SeedStudy:
         path = self.folder / f"{stage.value}.safetensors"
         if path.with_suffix(".json").is_file():
             return
-        start = load_checkpoint(self.folder / f"{parent}.safetensors") if parent else None
+        start = load_checkpoint(self._weights(parent)) if parent else None
         session = TrainingSession(stage, LAYOUT, episodes, self.config, start, self.seed)
         last: dict[str, float] = {}
         session.run(session.total_steps, lambda step, metrics: last.update(metrics))
@@ -116,22 +139,26 @@ class SeedStudy:
         results = []
         for number in range(ROLLOUTS):
             learner = session.learner
-            outcome = self._rollout(EagerEngine(learner.average, learner.critic_target), ONLINE_SEED + 1000 * self.seed + number)
+            engine = EagerEngine(learner.average, learner.critic_target)
+            outcome = self._rollout(engine, self.config.acting, ONLINE_SEED + 1000 * self.seed + number)
             results.append({"success": outcome.success, "seconds": outcome.seconds, "stage": outcome.stage})
             session.data.add(outcome.episode)
             session.run(session.step + self.config.online_steps_per_episode)
         session.save(path)
         self._write("online_rollouts", results)
 
-    def _rollout(self, engine: EagerEngine, scene: int) -> Outcome:
-        planner = Planner(LAYOUT, self.config.acting, engine, has_critic=True)
-        rng = np.random.default_rng(scene)
-        player = self.config.acting.player
-        return self.rollouts.run_policy(lambda vector: planner.plan(vector, rng).position_rad, LAYOUT, player, scene)
+    def _weights(self, stage: str) -> Path:
+        folder = self.imitation_folder if stage == Stage.IMITATION.value else self.folder
+        return folder / f"{stage}.safetensors"
+
+    def _rollout(self, engine: EagerEngine, acting: ActingConfig, scene: int) -> Outcome:
+        planner = Planner(LAYOUT, acting, engine, has_critic=acting.candidates > 1)
+        rng = np.random.default_rng([scene, 1])
+        return self.rollouts.run_policy(lambda vector: planner.plan(vector, rng).position_rad, LAYOUT, acting.player, scene)
 
     def _tuned_acting(self) -> ActingConfig:
         """Imitation's best temperature on scenes of their own; the configured one where nothing is tuned."""
-        if not self.tuning:
+        if not self.counts.tuning:
             return self.config.imitation_acting
         table = self._kept(self.folder / "imitation_sweep.pkl", self._sweep)
         best = max(table, key=lambda row: (row["successes"], -(row["mean_time_s"] or 99.0)))
@@ -140,23 +167,26 @@ class SeedStudy:
     def _sweep(self) -> list[dict[str, Any]]:
         acting, scenes = self.config.imitation_acting, TUNING_SEED + 1000 * self.seed
         rows = [
-            self._evaluate("imitation", dataclasses.replace(acting, temperature=value), scenes, self.tuning)
+            self._evaluate("imitation", dataclasses.replace(acting, temperature=value), scenes, self.counts.tuning)
             for value in TEMPERATURES
         ]
         self._write("imitation_sweep", rows)
         return rows
 
-    def _test(self, stage: str, acting: ActingConfig) -> None:
-        file = self.folder / f"{stage}.result.json"
-        if not file.is_file():
-            self._write(f"{stage}.result", self._evaluate(stage, acting, TEST_SEED + 1000 * self.seed, self.episodes))
+    def _test(self, stage: str, acting: ActingConfig, episodes: int = 0, suffix: str = "") -> None:
+        name = f"{stage}{suffix}.result"
+        if not (self.folder / f"{name}.json").is_file():
+            first = TEST_SEED + 1000 * self.seed
+            self._write(name, self._evaluate(stage, acting, first, episodes or self.counts.test))
 
     def _evaluate(self, stage: str, acting: ActingConfig, first_scene: int, count: int) -> dict[str, Any]:
-        path = self.folder / f"{stage}.safetensors"
+        path = self._weights(stage)
         scenes = range(first_scene, first_scene + count)
         plan = EvaluationPlan(task=TASK, weights=path, physics=PHYSICS, acting=acting, seeds=scenes)
-        outcomes = run_plan(plan, workers=1)
-        row = report(outcomes, load_checkpoint(path), plan, name=stage, seed=first_scene)
+        checkpoint = load_checkpoint(path)
+        engine = EagerEngine(checkpoint.policy, checkpoint.critic if acting.candidates > 1 else None)
+        outcomes = [self._rollout(engine, acting, scene) for scene in scenes]
+        row = report(outcomes, checkpoint, plan, name=stage, seed=first_scene)
         row["seconds_by_scene"] = [outcome.seconds if outcome.success else None for outcome in outcomes]
         return row
 

@@ -37,13 +37,13 @@ class AugmentationConfig:
     `elsewhere_m`: of a bystander's displacement along x and y; `apart_m`: one that is nearer than this to another object stays.
     """
 
-    copies: int = 5
+    copies: int = 8
     arm_rad: float = 0.04
     hand_rad: float = 0.03
     reach: int = 8
     held_height_m: float = 0.045
-    turn_rad: float = 0.1
-    elsewhere_m: float = 0.03
+    turn_rad: float = 0.3
+    elsewhere_m: float = 0.1
     apart_m: float = 0.15
 
     def __post_init__(self) -> None:

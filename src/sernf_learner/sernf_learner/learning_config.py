@@ -31,8 +31,8 @@ class ActorConfig:
     average: float = 0.005
     nll_weight: float = 1.0
     q_weight: float = 0.0
-    beta: float = 2.0
-    largest_weight: float = 5.0
+    beta: float = 8.0
+    largest_weight: float = 10.0
     every: int = 1
 
     def __post_init__(self) -> None:
@@ -88,10 +88,10 @@ class LearningConfig:
     batch: int = 128
     horizon: int = 20
     observation: tuple[str, ...] = ()
-    imitation_steps: int = 1500
+    imitation_steps: int = 4000
     critic_warmup_steps: int = 1000
-    offline_rl_steps: int = 1000
-    online_steps_per_episode: int = 100
+    offline_rl_steps: int = 500
+    online_steps_per_episode: int = 40
     online_episodes: int = 15
     online_share: float = 0.5
     held_out_share: float = 0.05
@@ -106,7 +106,7 @@ class LearningConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3, player=PLAYER))
-    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.7, candidates=16, player=PLAYER))
+    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.4, candidates=16, player=PLAYER))
 
     def __post_init__(self) -> None:
         if not 0.0 < self.gamma < 1.0:

@@ -72,8 +72,8 @@ class Variety:
     tilt_rad: float = 0.764
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
-    pause_probability: float = 0.3
-    careless_probability: float = 0.3
+    pause_probability: float = 0.4
+    careless_probability: float = 0.6
     grasp_error_m: float = 0.005
     careless_grasp_error_m: float = 0.022
     place_error_m: float = 0.012

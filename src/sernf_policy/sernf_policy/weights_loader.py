@@ -97,9 +97,7 @@ class ChildLoader:
         except queue.Empty:
             return None
 
-    def _work(
-        self, requests: queue.SimpleQueue[WeightsFile | None], results: queue.SimpleQueue[LoadedWeights | Refusal]
-    ) -> None:
+    def _work(self, requests: queue.SimpleQueue[WeightsFile | None], results: queue.SimpleQueue[LoadedWeights | Refusal]) -> None:
         """Top of the thread."""
         # What is wrong with the child is told by the first request, which starts another.
         with contextlib.suppress(OSError, frames.PipeClosed, frames.PipeTimeout):

@@ -16,10 +16,11 @@ from small_policies import small_critic, small_data, small_layout, small_policy
 
 from sernf_policy import runtime as module
 from sernf_policy.acting import ActingConfig
-from sernf_policy.checkpoint import Checkpoint, CheckpointInfo
+from sernf_policy.checkpoint import Checkpoint, CheckpointInfo, HeldOut, load_checkpoint, save_checkpoint
 from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import ChunkCritic, CriticConfig
 from sernf_policy.engine import CompiledEngine, Graphs
+from sernf_policy.flow import FLOWS, ChunkFlow, base_log_prob
 from sernf_policy.inference_graph import likelihood_graph, sampling_graph
 from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
 from sernf_policy.likelihood_monitor import ExecutedChunk
@@ -186,6 +187,39 @@ def test_a_module_that_the_graph_does_not_know_is_named() -> None:
     policy.encoder.network.append(torch.nn.GELU())
     with pytest.raises(TypeError, match="got GELU; add it to graph_layers"):
         PolicyRuntime(checkpoint(policy))
+
+
+class Identity(ChunkFlow):
+    """Data are noise."""
+
+    def __init__(self, size: int, code_size: int, **sizes: float) -> None:
+        super().__init__()
+
+    def to_action(self, z: torch.Tensor, code: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return z, z.new_zeros(len(z))
+
+    def log_prob(self, x: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        return base_log_prob(x)
+
+
+def test_an_entered_flow_is_saved_loaded_and_sampled_but_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"expected one of coupling, got 'identity'"):
+        PolicyConfig(flow="identity")
+    monkeypatch.setitem(FLOWS, "identity", Identity)
+    policy = small_policy(config=PolicyConfig(flow="identity"))
+    vector, chunk = small_data(policy.layout, 8)
+    save_checkpoint(
+        tmp_path / "x", policy=policy, critic=None, acting=ActingConfig(player=PLAYER), stage="imitation", parent_sha256="",
+        data_sha256="", seed=0, metrics=None, likelihood=None, held_out=HeldOut.of(policy, vector, chunk),
+    )  # fmt: skip
+    loaded = load_checkpoint(tmp_path / "x.safetensors").policy
+    with torch.no_grad():
+        again, density = loaded.decode(
+            torch.zeros(1, policy.layout.chunk_size), torch.zeros(1, 64), loaded.commanded({"vector": vector[:1]})
+        )
+        torch.testing.assert_close(loaded.log_prob({"vector": vector[:1]}, again), density, atol=1e-3, rtol=1e-4)
+    with pytest.raises(TypeError, match="expected a flow that inference knows, got Identity"):
+        sampling_graph(loaded, None, 1)
 
 
 def test_nothing_is_written_and_nothing_is_said(

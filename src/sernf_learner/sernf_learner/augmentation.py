@@ -3,6 +3,9 @@
 - **Back to the path.** Demonstrations show only what a good attempt looks like. A copy's robot is moved off its path by a random
   joint offset, everything that depends on the joints (pose of the hand, objects that it holds) is computed anew, and the chunk is
   led back onto the path within `reach` steps. Without it a policy cloned from few demonstrations drifts away and never returns.
+  What fingers do hangs on where exactly they do it: while they move nothing is displaced, and where they begin to move before the
+  path is reached, a hand that is off by more than `off_m` waits `reach` steps for it first. Otherwise copies would show how to
+  grasp, or to let go, off the mark, and tell the critic that it succeeds.
 - **Turned scene.** Robot, objects and chunk turn together about the robot's first axis, which is vertical: nothing else changes.
 - **Bystanders.** Before anything is held, an object that nobody ever moves (a bowl) has no say yet: a copy puts it elsewhere, so
   that the policy cannot tell the demonstrations apart by it (arXiv 2007.02863).
@@ -32,6 +35,8 @@ STILL_M = 0.01
 class AugmentationConfig:
     """`copies` of each window; 0 switches all of it off.
 
+    `finger_step_rad`: fingers move when any of their targets changes by more than this in a step. `off_m`: see the module.
+
     `arm_rad`, `hand_rad`: standard deviation of the joint offsets; `reach`: steps until the path is reached again.
     `held_height_m`: an object higher than this is in the hand. `turn_rad`: standard deviation of the scene's turn.
     `elsewhere_m`: of a bystander's displacement along x and y; `apart_m`: one that is nearer than this to another object stays.
@@ -41,13 +46,15 @@ class AugmentationConfig:
     arm_rad: float = 0.04
     hand_rad: float = 0.03
     reach: int = 8
+    finger_step_rad: float = 0.03
+    off_m: float = 0.006
     held_height_m: float = 0.045
     turn_rad: float = 0.3
     elsewhere_m: float = 0.1
     apart_m: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("copies", "arm_rad", "hand_rad", "turn_rad", "elsewhere_m", "apart_m"):
+        for name in ("copies", "arm_rad", "hand_rad", "turn_rad", "elsewhere_m", "apart_m", "finger_step_rad", "off_m"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if self.reach < 1:
@@ -56,11 +63,14 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class WindowCopies:
-    """Windows and their copies: `vector` (n, o), `chunk` (n, H, A) rad, `row` (n,): which window it is or shows."""
+    """Windows and their copies: `vector` (n, o), `chunk` (n, H, A) rad, `row` (n,): which window it is or shows, `wait` (n,):
+    after how many steps it does what the window does.
+    """
 
     vector: Tensor
     chunk: Tensor
     row: Tensor
+    wait: Tensor
 
     def __len__(self) -> int:
         return len(self.row)
@@ -80,16 +90,22 @@ def copied_windows(
     fading = np.maximum(0.0, 1.0 - (np.arange(horizon) + 1) / config.reach)[:, None]
     first_axis = np.array([name == ARM_JOINTS[0] for name in layout.joint_names], dtype=np.float64)
     actions = episode.action_rad[:, order]
-    vectors, chunks = [], []
+    fingers_move = _fingers_move(episode, config)
+    vectors, chunks, waits = [], [], []
     for tick in range(windows):
         chunk = actions[np.minimum(np.arange(tick, tick + horizon), steps - 1)]
+        soon = fingers_move[tick : tick + config.reach].any()
         joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
         poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
         bystanders = _bystanders(episode, tick, horizon, config)
         vectors.append(builder.vector(Snapshot(joint_position_rad=joints, commanded_position_rad=commanded, object_poses=poses)))
         chunks.append(chunk.astype(np.float32))
+        waits.append(0)
+        waiting = np.concatenate([np.repeat(commanded[None], config.reach, axis=0), chunk])[:horizon]
+        hand_m = builder.hand_pose(joints)[0]
         for _ in range(config.copies):
-            offset = rng.normal(0.0, offsets_rad) * rng.uniform(0.0, 1.5)
+            offset = rng.normal(0.0, offsets_rad) * rng.uniform(0.0, 1.5) * (not fingers_move[tick])
+            waits.append(config.reach if soon and _distance_m(builder, joints + offset, hand_m) > config.off_m else 0)
             turn_rad = rng.normal(0.0, config.turn_rad)
             moved = _carried(poses, builder, joints, joints + offset, config.held_height_m)
             moved |= {name: (moved[name][0] + _sideways(rng, config.elsewhere_m), moved[name][1]) for name in bystanders}
@@ -100,9 +116,20 @@ def copied_windows(
                 object_poses=_turned_about_base(moved, turn_rad),
             )
             vectors.append(builder.vector(snapshot))
-            chunks.append((chunk + fading * offset + turn).astype(np.float32))
+            chunks.append(((waiting if waits[-1] else chunk) + fading * offset + turn).astype(np.float32))
     rows = torch.arange(windows).repeat_interleave(1 + config.copies)
-    return WindowCopies(torch.from_numpy(np.stack(vectors)), torch.from_numpy(np.stack(chunks)), rows)
+    return WindowCopies(torch.from_numpy(np.stack(vectors)), torch.from_numpy(np.stack(chunks)), rows, torch.tensor(waits))
+
+
+def _fingers_move(episode: Episode, config: AugmentationConfig) -> NDArray[np.bool_]:
+    """Whether the action of each tick (T,) moves a finger."""
+    fingers = [number for number, name in enumerate(episode.joint_names) if name not in ARM_JOINTS and "wrist" not in name]
+    moves = np.abs(episode.action_rad - episode.commanded_position_rad)[:, fingers]
+    return moves.max(axis=1, initial=0.0) > config.finger_step_rad
+
+
+def _distance_m(builder: ObservationBuilder, joints: Array, hand_m: Array) -> float:
+    return float(np.linalg.norm(builder.hand_pose(joints)[0] - hand_m))
 
 
 def _bystanders(episode: Episode, tick: int, horizon: int, config: AugmentationConfig) -> list[str]:

@@ -88,7 +88,7 @@ class TrainingData:
         return (self._imitated[False] if False in self._imitated else self._imitated[True]).copies
 
     def windows(self, count: int) -> ChunkTable:
-        """`count` random windows or copies of all episodes, mixed. A copy earns what its window earned, and leads to the same."""
+        """`count` random windows or copies of all episodes, mixed. A copy earns what its window does, and leads there."""
         self._merge()
         return self._drawn(self._seen, count)
 
@@ -103,7 +103,13 @@ class TrainingData:
             copies = parts[online].copies
             index = torch.randint(len(copies), (number,))
             windows = parts[online].windows.rows(copies.row[index])
-            drawn.append(dataclasses.replace(windows, vector=copies.vector[index], chunk=copies.chunk[index]))
+            later = self.config.gamma ** copies.wait[index].float()
+            drawn.append(
+                dataclasses.replace(
+                    windows, vector=copies.vector[index], chunk=copies.chunk[index],
+                    reward=later * windows.reward, discount=later * windows.discount,
+                )
+            )  # fmt: skip
         return concatenate(drawn).to(self._device)
 
     def _mixed(self, parts: Mapping[bool, EpisodeRows], count: int) -> list[tuple[bool, int]]:
@@ -137,7 +143,7 @@ def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
     before = itertools.accumulate((len(part.windows) for part in parts), initial=0)
     rows = [part.copies.row + start for part, start in zip(parts, before)]
     vectors, chunks = [part.copies.vector for part in parts], [part.copies.chunk for part in parts]
-    copies = WindowCopies(torch.cat(vectors), torch.cat(chunks), torch.cat(rows))
+    copies = WindowCopies(torch.cat(vectors), torch.cat(chunks), torch.cat(rows), torch.cat([part.copies.wait for part in parts]))
     return EpisodeRows(concatenate([part.windows for part in parts]), copies, all(part.imitated for part in parts))
 
 

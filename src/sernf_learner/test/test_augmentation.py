@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -25,7 +27,7 @@ BOWL = (0.5, 0.1, 0.02, 1.0, 0.0, 0.0, 0.0)
 
 
 PLAIN_BUILDER = ObservationBuilder(PLAIN)
-STILL: dict[str, float] = {"turn_rad": 0.0, "elsewhere_m": 0.0}
+STILL: dict[str, float] = {"turn_rad": 0.0, "elsewhere_m": 0.0, "finger_step_rad": 10.0}
 
 
 def with_duck(height_m: float) -> Episode:
@@ -90,6 +92,39 @@ def test_the_chunk_is_back_on_the_path_within_reach(reach: int) -> None:
         expected = [max(0.0, 1.0 - (step + 1) / reach) * offset for step in range(HORIZON)]
         np.testing.assert_allclose(chunk.numpy() - path, expected, atol=1e-6)
         np.testing.assert_allclose(vector[24:48].numpy() - recorded.commanded_position_rad[tick], offset, atol=1e-6)
+
+
+def closing_hand() -> Episode:
+    """The arm moves all the time, the fingers close from the sixth to the eighth step."""
+    recorded = episode(steps=20)
+    path = np.concatenate([recorded.joint_position_rad, recorded.action_rad[-1:]])
+    path[:, 7:] = 0.2
+    path[:, 8:] += 0.1 * np.clip(np.arange(21)[:, None] - 5, 0, 3)
+    return dataclasses.replace(recorded, joint_position_rad=path[:-1], commanded_position_rad=path[:-1], action_rad=path[1:])
+
+
+def test_nothing_is_displaced_while_the_fingers_move() -> None:
+    recorded = closing_hand()
+    found = copies(recorded, PLAIN_BUILDER, finger_step_rad=0.03, reach=3)
+    offsets = found.vector[:, :24].numpy() - recorded.joint_position_rad[found.row]
+    displaced = np.abs(offsets).reshape(20, 3, 24)[:, 1:].max(axis=(1, 2)) > 1e-6
+    assert displaced.tolist() == [tick not in (5, 6, 7) for tick in range(20)]
+
+
+@pytest.mark.parametrize("off_m", [0.0, 1.0])
+def test_a_hand_that_is_off_waits_before_the_fingers_move(off_m: float) -> None:
+    recorded, reach = closing_hand(), 3
+    found = copies(recorded, PLAIN_BUILDER, finger_step_rad=0.03, reach=reach, off_m=off_m)
+    waits = found.wait.view(20, 3)
+    assert not waits[:, 0].any()
+    assert waits[:, 1].tolist() == [reach if off_m == 0.0 and tick in (3, 4) else 0 for tick in range(20)]
+    for vector, chunk, tick, wait in zip(found.vector, found.chunk, found.row.tolist(), found.wait.tolist()):
+        offset = vector[:24].numpy() - recorded.joint_position_rad[tick]
+        for step in range(HORIZON):
+            later = min(tick + step - wait, 19)
+            path = recorded.action_rad[later] if step >= wait else recorded.commanded_position_rad[tick]
+            expected = path + max(0.0, 1.0 - (step + 1) / reach) * offset
+            np.testing.assert_allclose(chunk[step].numpy(), expected, atol=1e-6)
 
 
 def test_a_turned_scene_looks_the_same_to_the_hand() -> None:

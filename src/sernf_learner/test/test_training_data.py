@@ -50,12 +50,27 @@ def test_failed_rollouts_are_judged_but_not_imitated() -> None:
 
 
 def test_copies_are_judged_and_imitated_with_the_earnings_of_their_windows() -> None:
-    found = TrainingData([episode(0)], LAYOUT, config(augmentation__copies=3), 0)
+    found = TrainingData([episode(0)], LAYOUT, config(augmentation__copies=3, augmentation__finger_step_rad=10.0), 0)
     recorded = tabulate([episode(0)], ObservationBuilder(LAYOUT), found.config.gamma)
     for drawn in (found.windows(64), found.imitation_batch(64)):
         same = recorded.rows(drawn.tick)
         assert torch.equal(drawn.reward, same.reward) and torch.equal(drawn.next_vector, same.next_vector)
         assert not torch.equal(drawn.vector, same.vector) and (drawn.chunk - same.chunk).abs().max() < 0.5
+
+
+def test_a_copy_that_waits_earns_later() -> None:
+    path = np.tile(np.linspace(0.0, 0.3, 13)[:, None], (1, 24))
+    path[:, 7:] = 0.0
+    path[9:, 8:] = 0.5
+    closing = episode(0, joint_position_rad=path[:-1], commanded_position_rad=path[:-1], action_rad=path[1:])
+    found = TrainingData([closing], LAYOUT, config(augmentation__copies=3, augmentation__reach=2, augmentation__off_m=0.0), 0)
+    recorded = tabulate([closing], ObservationBuilder(LAYOUT), found.config.gamma)
+    drawn = found.windows(400)
+    same = recorded.rows(drawn.tick)
+    share = torch.where(same.reward > 0, drawn.reward / same.reward, drawn.discount / same.discount)
+    waiting = (drawn.tick == 7) & (drawn.vector != same.vector).any(1)
+    assert waiting.any()
+    torch.testing.assert_close(share, torch.where(waiting, found.config.gamma**2, 1.0))
 
 
 def test_a_changed_label_replaces_the_episode() -> None:

@@ -55,7 +55,7 @@ def test_copies_are_judged_and_imitated_with_the_earnings_of_their_windows() -> 
     for drawn in (found.windows(64), found.imitation_batch(64)):
         same = recorded.rows(drawn.tick)
         assert torch.equal(drawn.reward, same.reward) and torch.equal(drawn.next_vector, same.next_vector)
-        assert not torch.equal(drawn.vector, same.vector) and (drawn.chunk - same.chunk).abs().max() < 0.5
+        assert not torch.equal(drawn.vector, same.vector) and (drawn.chunk - same.chunk)[..., 1:].abs().max() < 0.5
 
 
 def test_a_copy_that_waits_earns_later() -> None:

@@ -51,9 +51,10 @@ def collect(env: CubeEnv, ppo: Ppo, observation: NDArray[np.float32], rng: np.ra
             next_value[step, stopped] = ppo.value(seen.last_observation[stopped])
         observation = seen.observation
         figures = {
-            "turned": float(seen.turned_rad.sum()), "counted": float(seen.counted_rad.sum()), "gated": float(seen.gated_rad.sum()),
-            "lost": float(seen.lost.sum()), "fingertips": float(seen.fingertips.sum()), "force_n": float(seen.force_n.sum()),
-            "reward": float(seen.reward.sum()), **{f"reward_{name}": count * figure for name, figure in seen.terms.items()},
+            "turned": float(seen.turned_rad.sum()), "counted": float(seen.counted_rad.sum()),
+            "gated": float(seen.gated_rad.sum()), "lost": float(seen.lost.sum()), "fingertips": float(seen.fingertips.sum()),
+            "force_n": float(seen.force_n.sum()), "reward": float(seen.reward.sum()),
+            **{f"reward_{name}": count * figure for name, figure in seen.terms.items()},
         }  # fmt: skip
         sums = {name: sums.get(name, 0.0) + figure for name, figure in figures.items()}
     next_value[-1] = np.where(ended[-1], next_value[-1], ppo.value(observation))

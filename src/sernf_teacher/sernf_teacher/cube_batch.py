@@ -29,7 +29,7 @@ _SOLREF_STEPS = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Help:
-    """What makes a beginner's life easier: springs that hold the cube (N/m, N m/rad), viscosity (N s/m) and less gravity (share)."""
+    """What helps a beginner: springs that hold the cube (N/m, N m/rad), viscosity (N s/m), and less gravity (share)."""
 
     lift_n_m: float = 0.0
     sideways_n_m: float = 0.0
@@ -44,8 +44,9 @@ _LEVER_M2 = 4e-4
 
 @dataclass(frozen=True)
 class Advanced:
-    """After a step: `state` (n, s), `force_n` (n, 5) of each tip on the cube, mean over the step, `other_n` (n,) of the rest of the
-    hand, `lift_n` (n,) vertical force of the whole hand, `start_m`, `end_m` (n, 5, 3) of the tips' axes, `broken` (n,) blown up.
+    """After a step: `state` (n, s), `force_n` (n, 5) of each tip on the cube, mean over the step, `other_n` (n,) of the rest
+    of the hand, `lift_n` (n,) vertical force of the whole hand, `start_m`, `end_m` (n, 5, 3) of the tips' axes, `broken` (n,)
+    blown up.
     """
 
     state: Floats
@@ -96,7 +97,8 @@ class CubeBatch:
     def set_help(self, help_: Help) -> None:
         """The same help for all copies."""
         slides, hinges = self.cube.slides, self.cube.hinges
-        stiffness = np.array([help_.sideways_n_m, help_.sideways_n_m, help_.lift_n_m, 0.0, help_.upright_nm_rad, help_.upright_nm_rad])
+        upright = (help_.upright_nm_rad,) * 2
+        stiffness = np.array([help_.sideways_n_m, help_.sideways_n_m, help_.lift_n_m, 0.0, *upright])
         for model in self.models:
             model.opt.gravity[2] = -GRAVITY_M_S2 * help_.gravity
             model.jnt_stiffness[slides[0] : hinges[-1] + 1] = stiffness

@@ -1,7 +1,7 @@
 """The teacher's environment: many hands turning cubes at once, at 20 Hz, as fast as the machine allows.
 
-An action moves the joints' targets; a copy whose episode ends begins anew within the same step. The same seed and actions give the
-same episodes, whatever the number of threads; `state` and `restore` go on exactly where a killed process was.
+An action moves the joints' targets; a copy whose episode ends begins anew within the same step. The same seed and actions give
+the same episodes, whatever the number of threads; `state` and `restore` go on exactly where a killed process was.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ class CubeEnv:
             self._observation = view.copy()
             self._observation[ended] = fresh
         return Step(
-            observation=self._observation, reward=reward, lost=lost, timed_out=timed_out, last_observation=view, turned_rad=turned,
-            counted_rad=np.where(fingertips >= MIN_FINGERTIPS, turned, 0.0),
+            observation=self._observation, reward=reward, lost=lost, timed_out=timed_out, last_observation=view,
+            turned_rad=turned, counted_rad=np.where(fingertips >= MIN_FINGERTIPS, turned, 0.0),
             gated_rad=CONTROL_PERIOD_S * terms["spin"], fingertips=fingertips, force_n=force,
             terms={name: float(value.mean()) for name, value in weighted.items()},
         )  # fmt: skip
@@ -157,9 +157,16 @@ class CubeEnv:
         ring = self._starts.ring
         arrays = {
             "state": self._state, "target": self._target, "action": self._action, "azimuth": self._azimuth, "age": self._age,
-            "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(ring), "draw": vars(self._draw),
+            "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(ring),
+            "draw": vars(self._draw),
         }  # fmt: skip
-        return {**arrays, "kept": self._starts.kept, "steps": self._steps, "observation": self._observation, "rng": self._rng.bit_generator.state}
+        return {
+            **arrays,
+            "kept": self._starts.kept,
+            "steps": self._steps,
+            "observation": self._observation,
+            "rng": self._rng.bit_generator.state,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> Array32:
         """Go on from `state`; call it after `set_stage`. Returns the observations of that moment."""
@@ -223,7 +230,9 @@ class CubeEnv:
         self._starts.keep(Start(noted.qpos[rows], noted.qvel[rows], noted.target_rad[rows]))
         good = (fingertips >= MIN_FINGERTIPS) & (np.linalg.norm(moment.offset_m, axis=-1) < 0.012) & (moment.tilt_rad < 0.3)
         self._candidate_good = good & ~lost
-        self._candidate = Start(self._state[:, self._cube.qpos].copy(), self._state[:, self._cube.qvel].copy(), self._target.copy())
+        self._candidate = Start(
+            self._state[:, self._cube.qpos].copy(), self._state[:, self._cube.qvel].copy(), self._target.copy()
+        )
 
     def _look(
         self, seen: Advanced, spin_rad_s: Floats | None = None, azimuth: Floats | None = None, last_action: Floats | None = None,
@@ -263,9 +272,11 @@ class CubeEnv:
         seen_yaw = 4.0 * (yaw + turn_error[:, 2])
         view = observation(
             joint_position_rad=position + joint_error, target_minus_position_rad=target - position - joint_error,
-            joint_velocity_rad_s=qvel[:, :JOINTS], cube_offset_m=offset + cube_error, cube_upright=upright[:, :2] + turn_error[:, :2],
+            joint_velocity_rad_s=qvel[:, :JOINTS], cube_offset_m=offset + cube_error,
+            cube_upright=upright[:, :2] + turn_error[:, :2],
             cube_yaw_of_4=np.stack([np.cos(seen_yaw), np.sin(seen_yaw)], -1), cube_velocity_m_s=moment.velocity_m_s,
-            cube_angular_velocity_rad_s=qvel[:, JOINTS + 3 :], tips_from_cube_m=(tips - cube_error[:, None]).reshape(len(rows), -1),
+            cube_angular_velocity_rad_s=qvel[:, JOINTS + 3 :],
+            tips_from_cube_m=(tips - cube_error[:, None]).reshape(len(rows), -1),
             tips_to_surface_m=to_surface.reshape(len(rows), -1), tip_distance_m=near.distance_m,
             tip_log_force=np.log1p(seen.force_n), last_action=self._action[rows],
             physics=np.stack([draw.mass_scale, draw.size_scale, draw.friction_scale, draw.stiffness_scale, draw.damping_scale,
@@ -273,4 +284,3 @@ class CubeEnv:
             level=np.full((len(rows), 1), self._level_share),
         )  # fmt: skip
         return view, moment
-

@@ -41,7 +41,7 @@ def nearest_on_box(start_m: Floats, end_m: Floats, radius_m: Floats, half_m: Flo
 
 
 def cube_rotation(yaw_rad: Floats, tilt_rad: Floats) -> Floats:
-    """Rotation matrices (..., 3, 3) of cubes that are turned by `yaw_rad` (...) about z, then by `tilt_rad` (..., 2) about x and y.
+    """Rotations (..., 3, 3) of cubes that are turned by `yaw_rad` (...) about z, then by `tilt_rad` (..., 2) about x and y.
 
     The joints of the teacher's cube: z first, so that the yaw is a coordinate and need not be unwrapped.
     """

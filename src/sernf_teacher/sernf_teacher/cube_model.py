@@ -84,7 +84,7 @@ class CubeModel:
         self.hinges = np.array([model.joint(name).dofadr[0] for name in _HINGES])
         self.skin = np.flatnonzero(model.geom_priority > 0)
         if self.state_size != 1 + model.nq + model.nv or tuple(self.slides) != tuple(range(JOINTS, JOINTS + 3)):
-            raise ValueError(f"expected a state of time, positions and velocities, joints of the hand first, got {model.nq} joints")
+            raise ValueError(f"expected a state of time, positions and velocities, the hand first, got {model.nq} joints")
 
     def tips(self, sensors: Floats) -> tuple[Floats, Floats]:
         """Ends of the tips' axes (..., 5, 3) m, base frame, the fingertip's last; `sensors` (..., nsensordata)."""

@@ -13,7 +13,8 @@ PARTS: dict[str, int] = {
     "tip_distance_m": 5, "tip_log_force": 5, "last_action": 16, "physics": 6, "level": 1,
 }  # fmt: skip
 """Name -> size, in order. `cube_upright`: x and y of its upright axis. `cube_yaw_of_4`: cosine and sine of four times the yaw,
-since the cube looks the same after a quarter turn. `physics`: scales of mass, size, friction, stiffness and damping, and the delay (s).
+since the cube looks the same after a quarter turn. `physics`: scales of mass, size, friction, stiffness and damping, and 50 times
+the delay (s).
 """
 SIZE = sum(PARTS.values())
 

@@ -60,7 +60,10 @@ def conditions(level: float) -> Stage:
     help_ = Help(**{field.name: between(getattr(low.help, field.name), getattr(high.help, field.name)) for field in fields(Help)})
     numbers = ("nearness", "randomisation", "speed_rad_s", "exploration")
     return Stage(
-        name=reached.name, step_s=reached.step_s, help=help_, **{name: between(getattr(low, name), getattr(high, name)) for name in numbers}
+        name=reached.name,
+        step_s=reached.step_s,
+        help=help_,
+        **{name: between(getattr(low, name), getattr(high, name)) for name in numbers},
     )
 
 

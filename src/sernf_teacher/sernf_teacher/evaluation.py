@@ -1,6 +1,6 @@
 """How well a teacher turns the cube: episodes of a minute from grasps, at full weight, in randomised physics, without exploring.
 
-In the teacher's own model of the hand alone. `nominal` randomises fully; `twin` is the one set of physics that stands in for reality.
+In the teacher's own model of the hand alone. `nominal` randomises fully; `twin` is the one set of physics for reality.
 """
 
 from __future__ import annotations
@@ -64,7 +64,12 @@ def evaluate_teacher(
     for step in range(steps):
         seen = env.step(teacher.act(observation))
         observation = seen.observation
-        for total, value in ((turned, seen.turned_rad), (counted, seen.counted_rad), (fingertips, seen.fingertips), (force, seen.force_n)):
+        for total, value in (
+            (turned, seen.turned_rad),
+            (counted, seen.counted_rad),
+            (fingertips, seen.fingertips),
+            (force, seen.force_n),
+        ):
             total += running * value
         lived_s += running * CONTROL_PERIOD_S
         running &= ~seen.lost
@@ -83,10 +88,10 @@ def evaluate_teacher(
         "failures": {cause: count for cause, count in failures.items() if count}, "seed": seed, "twin": twin, "temperature": 0.0,
         "candidates": 1,
         "extra": {
-            "rpm": float(counted.sum()) / FULL_TURN_RAD / minutes, "uncounted_rpm": float((turned - counted).sum()) / FULL_TURN_RAD / minutes,
+            "rpm": float(counted.sum()) / FULL_TURN_RAD / minutes,
+            "uncounted_rpm": float((turned - counted).sum()) / FULL_TURN_RAD / minutes,
             "degrees_per_episode": float(np.degrees(counted).mean()), "drops_per_min": float((~running).sum()) / minutes,
             "survival": float(running.mean()), "mean_fingertips": float(fingertips.sum()) / looks,
             "mean_contact_force_n": float(force.sum()) / looks,
         },
     }  # fmt: skip
-

@@ -3,7 +3,7 @@
     python -m sernf_teacher.grasps --out grasps.safetensors
 
 Search: fingers are put to a cube's sides from a table of random finger poses, pressed, and tried in simulation: closed without
-gravity, then held with it. What holds is disturbed, and tried again in several randomised physics. Everything is drawn from one seed.
+gravity, then held with it. What holds is disturbed, and tried again in randomised physics. Everything is drawn from one seed.
 """
 
 from __future__ import annotations
@@ -64,11 +64,13 @@ class Grasps:
 def load_grasps(file: Path = SHIPPED) -> Grasps:
     """Raises GraspError."""
     if not file.is_file():
-        raise GraspError(f"{file}: expected a file of grasps, there is none; make it: python -m sernf_teacher.grasps --out {file}")
+        raise GraspError(f"{file}: expected a file of grasps, found none; make it: python -m sernf_teacher.grasps --out {file}")
     tensors = load_file(file)
     grasps = Grasps(*(tensors[name].astype(float) for name in ("position_rad", "target_rad", "cube")))
     if len(grasps) == 0 or grasps.cube.shape[1:] != (6,) or grasps.position_rad.shape[1:] != (JOINTS,):
-        raise GraspError(f"{file}: expected grasps of {JOINTS} joints and 6 numbers of a cube, got {grasps.cube.shape}; make it anew")
+        raise GraspError(
+            f"{file}: expected grasps of {JOINTS} joints and 6 numbers a cube, got {grasps.cube.shape}; make it anew"
+        )
     return grasps
 
 
@@ -133,7 +135,8 @@ class GraspSearch:
         cubes, joints, targets = [], [], []
         count = 0
         while count < config.candidates:
-            cube = np.concatenate([rng.normal(0.0, config.place_m, 2), rng.normal(0.0, 0.003, 1), [rng.uniform(0, np.pi / 2), 0, 0]])
+            yaw = rng.uniform(0.0, np.pi / 2)
+            cube = np.array([*rng.normal(0.0, config.place_m, 2), rng.normal(0.0, 0.003), yaw, 0.0, 0.0])
             rotation = cube_rotation(cube[3], cube[4:])
             center = np.array(CENTER_M) + cube[:3]
             start, end = (self._start_m - center) @ rotation, (self._end_m - center) @ rotation

@@ -1,7 +1,7 @@
 """Proximal policy optimisation (arXiv 1707.06347) in one file: networks, advantages, update. Knows nothing of any task.
 
-The policy is a Gaussian around a network's output; its standard deviation is not learnt but given, so that a curriculum can narrow
-it. With several processes gradients, statistics of observations and the divergence are averaged, so that all stay alike.
+The policy is a Gaussian around a network's output; its standard deviation is not learnt but given, so that a curriculum can
+narrow it. With several processes gradients, statistics of observations and the divergence are averaged, so that all stay alike.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class PpoConfig:
 def advantages(reward: Floats, value: Floats, next_value: Floats, ended: NDArray[np.bool_], gamma: float, trace: float) -> Floats:
     """Generalised advantages (T, n), arXiv 1506.02438 equation 16.
 
-    All (T, n). `next_value`: of the state that the step led to, 0 where nothing is to be had any more; `ended`: the next row belongs
-    to another episode.
+    All (T, n). `next_value`: of the state that the step led to, 0 where nothing is to be had any more; `ended`: the next row
+    belongs to another episode.
     """
     result = np.zeros_like(reward)
     running = np.zeros(reward.shape[1])
@@ -64,7 +64,7 @@ def advantages(reward: Floats, value: Floats, next_value: Floats, ended: NDArray
 
 
 class Standardiser(nn.Module):
-    """Shifts and scales observations by what has been seen of them; mean and variance are buffers, so they go with the weights."""
+    """Shifts and scales observations by what has been seen of them; mean and variance are buffers and go with the weights."""
 
     mean: Tensor
     variance: Tensor
@@ -211,7 +211,7 @@ class Ppo:
                 seen = {"divergence": part, "clipped": clipped, "value_loss": float(value_loss), "gradient": float(norm)}
                 sums = {name: sums.get(name, 0.0) + figure for name, figure in seen.items()}
             self._follow(mean_metrics({"divergence": divergence / parts}, CPU)["divergence"])
-        explained = 1.0 - float((batch.goal - (batch.goal - batch.advantage)).var() / batch.goal.var().clamp(min=1e-8))
+        explained = 1.0 - float(batch.advantage.var() / batch.goal.var().clamp(min=1e-8))
         return {**{name: figure / count for name, figure in sums.items()}, "rate": self.rate, "explained": explained}
 
     def state(self) -> dict[str, Any]:

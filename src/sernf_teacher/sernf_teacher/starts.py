@@ -47,9 +47,8 @@ class Starts:
         """Starts for `count` episodes."""
         chosen = rng.integers(len(self._grasps), size=count)
         grasps = self._grasps.take(chosen)
-        qpos, qvel, target = np.hstack([grasps.position_rad, grasps.cube]), np.zeros_like(self.ring.qvel[:count]), grasps.target_rad
-        if len(qvel) < count:
-            qvel = np.zeros_like(qpos)
+        qpos, target = np.hstack([grasps.position_rad, grasps.cube]), grasps.target_rad
+        qvel = np.zeros_like(qpos)
         filled = min(self.kept, len(self.ring.qpos))
         from_ring = rng.random(count) < self._share
         old = rng.integers(max(filled, 1), size=count)

@@ -61,9 +61,9 @@ def load_teacher(path: Path) -> Teacher:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{json_file}: expected the description of a cube teacher, got something else ({error})") from error
     if not fits:
-        raise CheckpointError(f"{json_file}: expected format {FORMAT} and the observation of this version, got another; train anew")
+        raise CheckpointError(f"{json_file}: expected format {FORMAT} and this version's observation, got another; train anew")
     if hashlib.sha256(weights).hexdigest() != info["sha256"]:
-        raise CheckpointError(f"{weights_file}: expected SHA-256 {info['sha256']}, got another; it is damaged: copy both again")
+        raise CheckpointError(f"{weights_file}: expected SHA-256 {info['sha256']}, got another; copy both again")
     networks = ActorCritic(SIZE, JOINTS, hidden)
     try:
         networks.load_state_dict(tensors_from_bytes(weights))

@@ -99,7 +99,9 @@ class Training:
         }  # fmt: skip
         save_state(self._state_file(), state)
         if self._number == 0:
-            save_teacher(self._out / "teacher", self.ppo.networks, level=self.pace.level, samples=self.samples, seed=self.config.seed)
+            save_teacher(
+                self._out / "teacher", self.ppo.networks, level=self.pace.level, samples=self.samples, seed=self.config.seed
+            )
 
     def resume(self) -> bool:
         """Go on from what `save` wrote; False when there is nothing."""

@@ -1,4 +1,4 @@
-"""A training's state on the disk: nested dictionaries of arrays, tensors, numbers and lists, read back without running any code."""
+"""A training's state on the disk: nested dictionaries of arrays, tensors, numbers and lists; reading it runs no code."""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ def test_learns_a_bandit():
         observation = rng.normal(size=(1024, 2)).astype(np.float32)
         action, log_probs, _ = ppo.act(observation, 0.3, rng)
         reward = -((action - observation) ** 2).sum(-1)
-        as_tensor = [torch.from_numpy(np.asarray(array, dtype=np.float32)) for array in (observation, action, log_probs, reward, reward)]
+        as_tensor = [
+            torch.from_numpy(np.asarray(array, dtype=np.float32)) for array in (observation, action, log_probs, reward, reward)
+        ]
         ppo.update(Batch(*as_tensor), 0.3, rng)
     observation = rng.normal(size=(500, 2)).astype(np.float32)
     error = np.abs(ppo.networks.act(torch.from_numpy(observation)).detach().numpy() - observation).mean()

@@ -249,14 +249,17 @@ def main() -> None:
     found: list[Grasps] = []
     for _ in range(arguments.rounds):
         found.append(search.round())
-        total = sum(map(len, found))
-        log.info("%d of %d grasps", total, arguments.grasps)
-        if total >= arguments.grasps:
-            break
-    merged = Grasps(*(np.concatenate([getattr(part, name) for part in found]) for name in ("position_rad", "target_rad", "cube")))
-    if not len(merged):
-        raise SystemExit("no grasp was found")
-    merged.take(np.arange(min(len(merged), arguments.grasps))).save(arguments.out)
+        merged = _joined(found)
+        log.info("%d of %d grasps", len(merged), arguments.grasps)
+        if len(merged):
+            merged.take(np.arange(min(len(merged), arguments.grasps))).save(arguments.out)
+        if len(merged) >= arguments.grasps:
+            return
+    raise SystemExit(f"expected {arguments.grasps} grasps, got {len(merged)} in {arguments.rounds} rounds; raise --rounds")
+
+
+def _joined(parts: list[Grasps]) -> Grasps:
+    return Grasps(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("position_rad", "target_rad", "cube")))
 
 
 if __name__ == "__main__":

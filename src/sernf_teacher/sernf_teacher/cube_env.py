@@ -6,6 +6,7 @@ the same episodes, whatever the number of threads; `state` and `restore` go on e
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,19 +155,12 @@ class CubeEnv:
 
     def state(self) -> dict[str, Any]:
         """All that the future depends on, besides the stage."""
-        ring = self._starts.ring
-        arrays = {
+        return copy.deepcopy({
             "state": self._state, "target": self._target, "action": self._action, "azimuth": self._azimuth, "age": self._age,
-            "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(ring),
-            "draw": vars(self._draw),
-        }  # fmt: skip
-        return {
-            **arrays,
-            "kept": self._starts.kept,
-            "steps": self._steps,
-            "observation": self._observation,
+            "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(self._starts.ring),
+            "kept": self._starts.kept, "draw": vars(self._draw), "steps": self._steps, "observation": self._observation,
             "rng": self._rng.bit_generator.state,
-        }
+        })  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> Array32:
         """Go on from `state`; call it after `set_stage`. Returns the observations of that moment."""
@@ -258,7 +252,8 @@ class CubeEnv:
         self._azimuth = self._azimuth.copy()
         self._azimuth[rows] = angle
         target = self._target[rows]
-        torque = np.clip(2.0 * (target - position), -1.0, 1.0)
+        strongest = self._cube.largest_torque_nm
+        torque = np.clip(self._cube.stiffness_nm_rad * (target - position), -strongest, strongest)
         nothing = np.zeros(len(rows))
         moment = Moment(
             spin_rad_s=nothing if spin_rad_s is None else spin_rad_s, offset_m=offset, velocity_m_s=qvel[:, JOINTS : JOINTS + 3],

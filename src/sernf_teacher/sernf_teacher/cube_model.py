@@ -75,6 +75,8 @@ class CubeModel:
         self.qpos = slice(1, 1 + model.nq)
         self.qvel = slice(1 + model.nq, 1 + model.nq + model.nv)
         self.lower_rad, self.upper_rad = model.jnt_range[:JOINTS].T.copy()
+        self.stiffness_nm_rad = model.actuator_gainprm[:JOINTS, 0].copy()
+        self.largest_torque_nm = model.actuator_forcerange[:JOINTS, 1].copy()
         tips = [model.geom(tip_geom(finger)) for finger in FINGERS]
         self.tip_radius_m = np.array([tip.size[0] for tip in tips])
         self.tip_half_length_m = np.array([tip.size[1] for tip in tips])

@@ -29,7 +29,7 @@ from sernf_teacher.randomisation import Randomisation
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parent / "grasps" / "cube.safetensors"
+SHIPPED = Path(__file__).parent / "data" / "grasps.safetensors"
 FINGER_JOINTS = (slice(0, 4), slice(4, 7), slice(7, 10), slice(10, 13), slice(13, 16))
 TOUCH_N = 0.05
 """A fingertip that presses less does not count as touching."""

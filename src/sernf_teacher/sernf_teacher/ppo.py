@@ -208,7 +208,7 @@ class Ppo:
                 divergence += part
                 parts += 1
                 count += 1
-                seen = {"divergence": part, "clipped": clipped, "value_loss": float(value_loss), "gradient": float(norm)}
+                seen = {"divergence": part, "clipped": clipped, "value_loss": float(value_loss.detach()), "gradient": float(norm)}
                 sums = {name: sums.get(name, 0.0) + figure for name, figure in seen.items()}
             self._follow(mean_metrics({"divergence": divergence / parts}, CPU)["divergence"])
         explained = 1.0 - float(batch.advantage.var() / batch.goal.var().clamp(min=1e-8))

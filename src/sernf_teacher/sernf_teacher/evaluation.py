@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sernf_policy.checkpoint_files import CheckpointError, both_files
 from sernf_robot.success_rate import wilson_interval
 from sernf_sim.physics import Physics, load_physics
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
@@ -50,7 +51,12 @@ def evaluate_teacher(
     `progress` counts steps. Raises CheckpointError and GraspError.
     """
     name = str(weights)
-    path = SHIPPED / "teacher" if name == SHIPPED_NAME else Path(name)
+    path = SHIPPED / SHIPPED_NAME if name == SHIPPED_NAME else Path(name).expanduser()
+    if name == SHIPPED_NAME and not both_files(path)[0].is_file():
+        raise CheckpointError(
+            f"no teacher is shipped in {SHIPPED}; train one: ./sernf run python -m sernf_teacher.train --out runs/cube, "
+            "and give its file: --weights runs/cube/teacher.safetensors"
+        )
     teacher = load_teacher(path)
     table = randomisation_of(load_physics("twin")) if twin else Randomisation()
     steps = round(episode_s / CONTROL_PERIOD_S)

@@ -24,9 +24,16 @@ PLACE_SPREAD_M = 0.001
 
 WRIST_RAD = -0.15
 """Reference angle of the wrist, at which the teacher's hand is fixed."""
-START_HAND_RAD: tuple[float, ...] = (0.0,) * 16
-"""One of the teacher's grasps, joints of the hand without the wrist; and the cube in it: offset (m) and yaw (rad)."""
-START_OFFSET_M, START_YAW_RAD = (0.0, 0.0, 0.0), 0.0
+START_HAND_RAD = (
+    -0.563, -0.602, 0.883, 0.940,
+    -0.693, 1.452, 0.064,
+    0.167, 0.804, 1.089,
+    0.658, 0.871, 1.353,
+    0.396, 1.517, 0.037,
+)  # fmt: skip
+"""One of the teacher's grasps, joints of the hand without the wrist."""
+START_OFFSET_M, START_YAW_RAD = (-0.0014, 0.002, 0.0), 0.205
+"""Of the cube in that grasp."""
 
 STAND_RADIUS_M, STAND_HALF_M = 0.012, 0.01
 STAND_MASS_KG, STAND_DAMPING = 0.2, 65.0

@@ -52,6 +52,7 @@ class Bench(str, Enum):
     learner = "learner"
     swap = "swap"
     loop = "loop"
+    cube = "cube"
 
 
 @app.command(context_settings=PASS_ON)

@@ -16,7 +16,7 @@ import typer
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sernf.terminal import Physics, Task, WhichGraph, console, fail
+from sernf.terminal import Evaluated, Physics, Task, WhichGraph, console, fail
 from sernf_learner.training_job import JobError, Stage
 
 INTERRUPTED = 130
@@ -75,7 +75,7 @@ def train(
 
 
 def evaluate(
-    task: Annotated[Task, typer.Option(help="What to attempt.")] = Task.duck,
+    task: Annotated[Evaluated, typer.Option(help="What to attempt.")] = Evaluated.duck,
     weights: Annotated[str, typer.Option(help="File, or shipped name. Default: what bringup runs.")] = "",
     episodes: Annotated[int, typer.Option(min=1)] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Scene of the first episode; the others count up.")] = 10_000,
@@ -90,8 +90,11 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure a policy in simulation, faster than real time, through the same chunk player and safety filter as on the robot."""
+    if task is Evaluated.cube and not (candidates is None and temperature is None):
+        fail("expected neither --candidates nor --temperature for cube: its teacher has one action for what it sees", 2)
     try:
         from sernf_learner.evaluation import evaluate as measure
+        from sernf_teacher.evaluation import evaluate_teacher
     except ImportError as error:
         fail(f"{error}; if torch was left out of this clone, set SERNF_TORCH_INDEX to a package index and run ./sernf setup")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -99,11 +102,20 @@ def evaluate(
     try:
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task(f"{task.value}, {physics}", total=episodes)
-            result = measure(
-                task=task.value, weights=weights, episodes=episodes, seed=seed, physics=physics, temperature=temperature,
-                candidates=candidates, workers=workers or len(os.sched_getaffinity(0)),
-                progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            )  # fmt: skip
+
+            def advance(done: int, total: int) -> None:
+                progress.update(bar, completed=done, total=total)
+
+            workers = workers or len(os.sched_getaffinity(0))
+            if task is Evaluated.cube:
+                result = evaluate_teacher(
+                    weights=weights or "teacher", episodes=episodes, seed=seed, twin=twin, threads=workers, progress=advance
+                )
+            else:
+                result = measure(
+                    task=task.value, weights=weights, episodes=episodes, seed=seed, physics=physics, temperature=temperature,
+                    candidates=candidates, workers=workers, progress=advance,
+                )  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -121,6 +133,8 @@ def _print_evaluation(result: dict[str, Any]) -> None:
         text += f"; successes took {result['mean_time_s']:.1f} s"
     if result["failures"]:
         text += "; failures: " + ", ".join(f"{count} {cause}" for cause, count in result["failures"].items())
+    if "rpm" in result["extra"]:
+        text += "; " + ", ".join(f"{name} {figure:.2f}" for name, figure in result["extra"].items())
     console.print(text, highlight=False, markup=False)
 
 

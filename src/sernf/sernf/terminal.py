@@ -18,6 +18,13 @@ class Task(str, Enum):
     duck = "duck"
 
 
+class Evaluated(str, Enum):
+    """Tasks of which there are policies to measure; the cube's is a teacher that knows simulation alone."""
+
+    duck = "duck"
+    cube = "cube"
+
+
 class Physics(str, Enum):
     """Sets of physics; the twin stands in for reality."""
 

@@ -16,10 +16,9 @@ import numpy as np
 
 from sernf_robot.kinematics import Kinematics
 from sernf_robot.success_rate import wilson_interval
-from sernf_sim.demonstrators import Observation, make_demonstrator
+from sernf_sim.demonstrators import DEMONSTRATORS, Observation, make_demonstrator
 from sernf_sim.filtered_robot import FilteredRobot
 from sernf_sim.physics import load_physics
-from sernf_sim.tasks import TASKS
 from sernf_sim.world import SimWorld
 
 
@@ -57,7 +56,7 @@ def measure(task: str, physics: str, episodes: int, seed: int) -> dict[str, obje
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", choices=sorted(TASKS), default="duck")
+    parser.add_argument("--task", choices=sorted(DEMONSTRATORS), default="duck")
     parser.add_argument("--physics", default="nominal", help="nominal, twin, or a YAML file")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode")

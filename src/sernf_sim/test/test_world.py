@@ -128,7 +128,7 @@ def test_refuses_malformed_commands(world: SimWorld, target: np.ndarray) -> None
 
 
 def test_unknown_task_is_named() -> None:
-    with pytest.raises(ValueError, match="'sponge'; known tasks: duck"):
+    with pytest.raises(ValueError, match="'sponge'; known tasks: cube, duck"):
         make_task("sponge")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sernf_sim.tasks.cube import CubeTask
 from sernf_sim.tasks.duck import DuckTask
 from sernf_sim.tasks.task import Judgement, Task, TaskStatus
 
-TASKS: dict[str, Callable[[], Task]] = {"duck": DuckTask}
+TASKS: dict[str, Callable[[], Task]] = {"cube": CubeTask, "duck": DuckTask}
 """Name -> constructor without arguments."""
 
 

@@ -1,0 +1,120 @@
+"""The teacher's environment: shapes, determinism, starts, and going on after a kill."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
+from sernf_teacher.cube_model import JOINTS
+from sernf_teacher.cube_observation import PARTS, SIZE
+from sernf_teacher.curriculum import STAGES, TOP
+from sernf_teacher.grasps import load_grasps
+from sernf_teacher.randomisation import Randomisation
+
+COPIES = 6
+TOP_STAGE = STAGES[TOP]
+
+
+def make_env(stage=TOP_STAGE, seed=3, **config):
+    env = CubeEnv(CubeEnvConfig(copies=COPIES, **config), load_grasps(), stage, seed)
+    return env, env.reset()
+
+
+def actions(count, seed=5, scale=0.3):
+    return scale * np.random.default_rng(seed).standard_normal((count, COPIES, JOINTS))
+
+
+def test_shapes_and_finite_numbers():
+    env, observation = make_env()
+    assert observation.shape == (COPIES, SIZE) and observation.dtype == np.float32
+    for action in actions(5, scale=3.0):
+        step = env.step(action)
+        assert step.observation.shape == step.last_observation.shape == (COPIES, SIZE)
+        assert step.reward.shape == step.lost.shape == step.timed_out.shape == step.fingertips.shape == (COPIES,)
+        assert np.isfinite(step.observation).all() and np.isfinite(step.reward).all()
+
+
+def test_same_seed_same_episodes_whatever_the_threads():
+    seen = []
+    for threads in (1, 2):
+        env, observation = make_env(threads=threads)
+        rows = [observation] + [env.step(action).observation for action in actions(8)]
+        seen.append(np.array(rows))
+    assert np.array_equal(seen[0], seen[1])
+    assert not np.array_equal(make_env(seed=4)[1], seen[0][0])
+
+
+def test_goes_on_exactly_where_it_was():
+    env, _ = make_env()
+    early, late = actions(6), actions(6, seed=6)
+    for action in early:
+        env.step(action)
+    saved = env.state()
+    expected = [env.step(action) for action in late]
+    other, _ = make_env(seed=99)
+    other.restore(saved)
+    for action, step in zip(late, expected):
+        again = other.step(action)
+        assert np.array_equal(again.observation, step.observation)
+        assert np.array_equal(again.reward, step.reward)
+
+
+def test_grasps_hold_the_cube_at_full_weight_without_any_action():
+    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0))
+    lost = sum(int(env.step(np.zeros((COPIES, JOINTS))).lost.sum()) for _ in range(20))
+    assert lost == 0
+    assert env.step(np.zeros((COPIES, JOINTS))).fingertips.min() >= 2
+
+
+def test_an_open_hand_loses_the_cube_and_begins_anew():
+    env, _ = make_env()
+    opening = np.tile(-np.ones(JOINTS), (COPIES, 1))
+    steps = [env.step(opening) for _ in range(30)]
+    assert sum(int(step.lost.sum()) for step in steps) >= COPIES
+    first = next(step for step in steps if step.lost.any())
+    row = int(np.flatnonzero(first.lost)[0])
+    assert first.reward[row] < -1.0
+    assert not np.array_equal(first.observation[row], first.last_observation[row])
+
+
+def test_episodes_time_out():
+    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), episode_steps=4)
+    ended = sum(env.step(np.zeros((COPIES, JOINTS))).timed_out for _ in range(8))
+    assert (ended >= 1).all()
+
+
+def test_helped_cubes_do_not_fall():
+    env, _ = make_env(STAGES[0])
+    opening = np.tile(-np.ones(JOINTS), (COPIES, 1))
+    assert not any(env.step(opening).lost.any() for _ in range(20))
+
+
+def test_targets_stay_within_reach_of_the_joints():
+    env, _ = make_env(reach_rad=0.2)
+    first = sum(PARTS[name] for name in ("joint_position_rad",))
+    step = env.step(np.ones((COPIES, JOINTS)))
+    for _ in range(5):
+        step = env.step(np.ones((COPIES, JOINTS)))
+    assert step.fingertips.shape == (COPIES,)
+    assert np.abs(step.last_observation[:, first : first + JOINTS]).max() < 0.5
+
+
+def test_a_draw_of_no_strength_is_nominal():
+    draw = Randomisation().draw(np.random.default_rng(0), 3, 0.0)
+    assert (draw.mass_scale == 1.0).all() and (draw.friction_scale == 1.0).all() and not draw.delay_s.any()
+
+
+def test_a_draw_lies_in_its_ranges_and_differs():
+    table = Randomisation()
+    draw = table.draw(np.random.default_rng(0), 200, 1.0)
+    for name in ("mass_scale", "size_scale", "friction_scale"):
+        low, high = getattr(table, name)
+        values = getattr(draw, name)
+        assert low <= values.min() < values.max() <= high
+
+
+@pytest.mark.parametrize("wrong", [{"mass_scale": (1.2, 0.8)}, {"friction_scale": (0.0, 1.0)}, {"delay_s": (-0.1, 0.0)}])
+def test_wrong_tables_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        Randomisation(**wrong)

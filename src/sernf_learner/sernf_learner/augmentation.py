@@ -125,7 +125,8 @@ def _fingers_move(episode: Episode, config: AugmentationConfig) -> NDArray[np.bo
     """Whether the action of each tick (T,) moves a finger."""
     fingers = [number for number, name in enumerate(episode.joint_names) if name not in ARM_JOINTS and "wrist" not in name]
     moves = np.abs(episode.action_rad - episode.commanded_position_rad)[:, fingers]
-    return moves.max(axis=1, initial=0.0) > config.finger_step_rad
+    moving: NDArray[np.bool_] = moves.max(axis=1, initial=0.0) > config.finger_step_rad
+    return moving
 
 
 def _distance_m(builder: ObservationBuilder, joints: Array, hand_m: Array) -> float:

@@ -197,7 +197,7 @@ class Ppo:
                 ).mean()
                 value_loss = 0.5 * ((value - batch.goal[rows]) ** 2).mean()
                 self._optimiser.zero_grad()
-                (config.value_weight * value_loss - gain).backward()
+                (config.value_weight * value_loss - gain).backward()  # type: ignore[no-untyped-call]
                 average_gradients(parameters)
                 norm = nn.utils.clip_grad_norm_(parameters, config.gradient_norm)
                 self._optimiser.step()

@@ -48,8 +48,9 @@ class Randomisation:
     def draw(self, rng: np.random.Generator, count: int, strength: float) -> Draw:
         """One draw for each of `count` copies."""
         scales = {
-            name: 1.0 + strength * (rng.uniform(*getattr(self, name), size=count) - 1.0)
+            name: 1.0 + strength * (rng.uniform(low, high, size=count) - 1.0)
             for name in ("mass_scale", "size_scale", "friction_scale", "stiffness_scale", "damping_scale")
+            for low, high in [getattr(self, name)]
         }
         return Draw(
             **scales,

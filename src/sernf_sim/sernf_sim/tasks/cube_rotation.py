@@ -5,10 +5,14 @@ A cube that is flicked, or that lies on the palm, may turn as much as it likes; 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.integer[Any]] | NDArray[np.bool_] | slice
+ALL = slice(None)
 
 MIN_FINGERTIPS = 3
 """So many fingertips must touch while a rotation counts."""
@@ -38,21 +42,21 @@ class RotationCount:
         self._yaw_rad = np.zeros(count)
         self.turned_rad, self.counted_rad, self.time_s, self.fingertip_s = np.zeros((4, count))
 
-    def reset(self, yaw_rad: ArrayLike, rows: ArrayLike = slice(None)) -> None:
+    def reset(self, yaw_rad: ArrayLike, rows: Rows = ALL) -> None:
         """Begin anew for `rows`, whose yaw is now `yaw_rad`."""
-        self._yaw_rad[rows] = yaw_rad  # type: ignore[index]
+        self._yaw_rad[rows] = np.asarray(yaw_rad, dtype=float)
         for total in (self.turned_rad, self.counted_rad, self.time_s, self.fingertip_s):
-            total[rows] = 0.0  # type: ignore[index]
+            total[rows] = 0.0
 
-    def update(self, yaw_rad: ArrayLike, fingertips: ArrayLike, period_s: float, rows: ArrayLike = slice(None)) -> Floats:
+    def update(self, yaw_rad: ArrayLike, fingertips: ArrayLike, period_s: float, rows: Rows = ALL) -> Floats:
         """Take in the yaw of `rows` and how many fingertips touch each; returns the rotation since the last time, rad."""
         yaw = np.asarray(yaw_rad, dtype=float)
-        step: Floats = (yaw - self._yaw_rad[rows] + np.pi) % (2 * np.pi) - np.pi  # type: ignore[index]
-        self._yaw_rad[rows] = yaw  # type: ignore[index]
-        self.turned_rad[rows] += step  # type: ignore[index]
-        self.counted_rad[rows] += np.where(np.asarray(fingertips) >= MIN_FINGERTIPS, step, 0.0)  # type: ignore[index]
-        self.time_s[rows] += period_s  # type: ignore[index]
-        self.fingertip_s[rows] += np.asarray(fingertips) * period_s  # type: ignore[index]
+        step: Floats = (yaw - self._yaw_rad[rows] + np.pi) % (2 * np.pi) - np.pi
+        self._yaw_rad[rows] = yaw
+        self.turned_rad[rows] += step
+        self.counted_rad[rows] += np.where(np.asarray(fingertips) >= MIN_FINGERTIPS, step, 0.0)
+        self.time_s[rows] += period_s
+        self.fingertip_s[rows] += np.asarray(fingertips) * period_s
         return step
 
     def turns_per_minute(self) -> Floats:

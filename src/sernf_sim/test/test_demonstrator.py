@@ -7,15 +7,15 @@ import pytest
 
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
-from sernf_sim.demonstrators import Observation, duck, make_demonstrator
+from sernf_sim.demonstrators import Observation, make_demonstrator
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S
 from sernf_sim.demonstrators.duck import DuckDemonstrator, Variety
 from sernf_sim.filtered_robot import FilteredRobot
 from sernf_sim.physics import load_physics
 from sernf_sim.world import SimWorld
 
-CAREFUL = Variety(hasty_probability=0.0)
-LONGEST_EPISODE_S = 50.0
+CAREFUL = Variety(careless_probability=0.0)
+LONGEST_EPISODE_S = 40.0
 
 
 class Stage:
@@ -59,7 +59,7 @@ def test_succeeds_mostly_and_the_filter_has_nothing_to_correct(stage: Stage) -> 
         assert (speed <= stage.robot.limits.velocity_rad_s).all()
         assert (targets >= stage.robot.limits.position_min_rad).all()
         assert (targets <= stage.robot.limits.position_max_rad).all()
-    assert successes >= 5
+    assert successes >= 7
     assert len(corrections) < 20
 
 
@@ -72,12 +72,13 @@ def test_succeeds_in_the_twin_too() -> None:
     assert successes >= 3
 
 
-def test_haste_lets_go_short_of_the_bowl_and_care_mends_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    hasty = Variety(hasty_probability=1.0, hasty_grasp_height_m=0.0)
-    for tries, placed in ((1, False), (2, True)):
-        monkeypatch.setattr(duck, "TRIES", tries)
-        stage.episode(0, hasty)
-        assert stage.world.judge().success == placed
+def test_places_beside_the_bowl_when_it_misplaces_badly(stage: Stage) -> None:
+    clumsy = Variety(careless_probability=1.0, careless_place_error_m=0.3)
+    outcomes = []
+    for seed in range(4):
+        stage.episode(seed, clumsy)
+        outcomes.append(stage.world.judge().success)
+    assert not all(outcomes)
 
 
 def test_same_scene_is_solved_in_different_ways(stage: Stage) -> None:

@@ -83,7 +83,7 @@ def test_refuses_malformed_actions(env: DuckEnv, action: np.ndarray) -> None:
 
 def test_success_ends_the_episode_with_reward_one(env: DuckEnv) -> None:
     env.reset(seed=1)
-    demonstrator = DuckDemonstrator(Kinematics(), np.random.default_rng(1), variety=Variety(hasty_probability=0.0))
+    demonstrator = DuckDemonstrator(Kinematics(), np.random.default_rng(1), variety=Variety(careless_probability=0.0))
     demonstrator.reset(env.published())
     total, terminated = 0.0, False
     while not (terminated or demonstrator.done):

@@ -1,6 +1,6 @@
 """Scripted duck demonstrator with human-like variety: it grasps from several headings, hurries or dawdles, takes detours, pauses,
-and has two bad habits: now and then it closes the hand before it is all the way down, or lets go short of the bowl. So its
-demonstrations are multimodal. Where that loses the duck it tries a second time; what takes too long or ends out of reach fails.
+and misplaces hand and duck now and then, so its demonstrations are multimodal. Where that loses the duck it tries a second time;
+what takes too long or ends out of reach fails.
 
 It acts on measured joints and estimated object poses only. The grasp ignores the duck's yaw: the hand encloses the duck from
 above with its palm tilted towards it.
@@ -59,8 +59,6 @@ class Style:
     pause_at_bowl_s: float
     grasp_error_m: FloatArray
     place_error_m: FloatArray
-    grasp_height_m: float
-    short_of_bowl_m: float
     close_share: float
     tremor_m: float
 
@@ -75,11 +73,11 @@ class Variety:
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
     pause_probability: float = 0.4
-    hasty_probability: float = 0.5
+    careless_probability: float = 0.6
     grasp_error_m: float = 0.005
+    careless_grasp_error_m: float = 0.022
     place_error_m: float = 0.012
-    hasty_grasp_height_m: float = 0.018
-    hasty_short_of_bowl_m: float = 0.08
+    careless_place_error_m: float = 0.055
 
     def draw(self, rng: np.random.Generator) -> Style:
         """One attempt's style."""
@@ -95,8 +93,8 @@ class Variety:
                 * reach_m
             )
 
-        def haste(length_m: float) -> float:
-            return length_m if rng.random() < self.hasty_probability else 0.0
+        def error(usual_m: float, careless_m: float) -> FloatArray:
+            return _error(rng, careless_m if rng.random() < self.careless_probability else usual_m)
 
         return Style(
             heading_offset_rad=float(rng.choice(self.heading_modes_rad) + rng.normal(0.0, self.heading_spread_rad)),
@@ -109,20 +107,17 @@ class Variety:
             pause_before_s=float(rng.uniform(0.0, 0.3)) + pause(),
             pause_above_s=pause(),
             pause_at_bowl_s=pause(),
-            grasp_error_m=_error(rng, self.grasp_error_m),
-            place_error_m=_error(rng, self.place_error_m),
-            grasp_height_m=GRASP_HEIGHT_M + haste(self.hasty_grasp_height_m),
-            short_of_bowl_m=haste(self.hasty_short_of_bowl_m),
+            grasp_error_m=error(self.grasp_error_m, self.careless_grasp_error_m),
+            place_error_m=error(self.place_error_m, self.careless_place_error_m),
             close_share=float(rng.uniform(0.97, 1.01)),
             tremor_m=float(rng.uniform(0.0, 0.0015)),
         )
 
     def careful(self, style: Style, rng: np.random.Generator) -> Style:
-        """The style of a further try: without haste, pauses and detours."""
+        """The style of a further try: without carelessness, pauses and detours."""
         return replace(
             style, grasp_error_m=_error(rng, self.grasp_error_m), place_error_m=_error(rng, self.place_error_m),
-            grasp_height_m=GRASP_HEIGHT_M, short_of_bowl_m=0.0, approach_bend_m=np.zeros(3), transit_bend_m=np.zeros(3),
-            pause_above_s=0.0, pause_at_bowl_s=0.0,
+            approach_bend_m=np.zeros(3), transit_bend_m=np.zeros(3), pause_above_s=0.0, pause_at_bowl_s=0.0,
         )  # fmt: skip
 
 
@@ -205,7 +200,6 @@ class DuckDemonstrator:
         motion, quick = self._motion, 1.0 / style.speed
         self.phase = "carry"
         held_m, closed = self._held_offset(), self._closed(style)
-        style = replace(style, place_error_m=style.place_error_m + self._short_of_bowl(style.short_of_bowl_m))
         over_bowl = self._place_pose(style, held_m, style.lift_height_m, closed)
         yield from motion.move(over_bowl, 1.7 * quick, bend_m=style.transit_bend_m)
         yield from motion.hold(style.pause_at_bowl_s + 0.1)
@@ -217,12 +211,6 @@ class DuckDemonstrator:
         self.phase = "retreat"
         yield from motion.move(self._place_pose(style, held_m, 0.14, OPEN_RAD), 0.8 * quick)
         yield from motion.hold(0.4)
-
-    def _short_of_bowl(self, length_m: float) -> FloatArray:
-        """From the bowl towards where the duck is now, (3,) m."""
-        poses = self._observation.object_poses
-        way = poses["duck"][0][:2] - poses["bowl"][0][:2]
-        return np.array([*(length_m * way / max(1e-6, float(np.hypot(*way)))), 0.0])
 
     def _let_go(self, style: Style) -> Iterator[FloatArray]:
         """Open the hand before the next try."""
@@ -244,7 +232,7 @@ class DuckDemonstrator:
     def _grasp_pose(self, style: Style, height_m: float, fingers_rad: FloatArray) -> HandPose:
         duck = self._observation.object_poses["duck"][0]
         rotation = self._palm_rotation(style, duck, height_m)
-        center = np.array([duck[0], duck[1], style.grasp_height_m + height_m]) + style.grasp_error_m
+        center = np.array([duck[0], duck[1], GRASP_HEIGHT_M + height_m]) + style.grasp_error_m
         return HandPose(center - rotation @ DUCK_IN_HAND_M, rotation, fingers_rad)
 
     def _lifted(self, style: Style, fingers_rad: FloatArray) -> HandPose:

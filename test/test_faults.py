@@ -40,16 +40,14 @@ def test_kill_9_of_the_recorder_disturbs_nobody_and_loses_at_most_the_last_momen
         cut = mock_graph.start_episode()
         time.sleep(2.5)
         recorders = mock_graph.publishers("episode_event")
-        assert mock_graph.bridge is not None
-        before = mock_graph.bridge
+        rejected = mock_graph.bridge.commands_rejected if mock_graph.bridge else 0
         mock_graph.kill("episode_recorder_node")
         # DDS believes the dead one to be alive for up to 20 s, and a request to it is never answered.
         mock_graph.wait(lambda: mock_graph.publishers("episode_event").isdisjoint(recorders), 40.0, "the dead recorder's end")
         mock_graph.wait(lambda: bool(mock_graph.publishers("episode_event")), 30.0, "the recorder's respawn")
+        assert mock_graph.bridge is not None
         assert mock_graph.bridge.mode == BridgeState.MODE_TRACK
-        # On a busy machine the respawn may delay a few commands, and what is stale is refused.
-        accepted = mock_graph.bridge.commands_accepted - before.commands_accepted
-        assert mock_graph.bridge.commands_rejected - before.commands_rejected <= 0.05 * accepted
+        assert mock_graph.bridge.commands_rejected == rejected
         after = completed_episode(mock_graph)
     episodes = {episode.episode_id: episode for episode in list_episodes(mock_graph.episodes)}
     assert episodes[completed].label == episodes[after].label == "success"

@@ -8,6 +8,7 @@ fixed permutations between them. Heads start at zero, so the flow starts as the 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -97,16 +98,16 @@ class Permutation(nn.Module):
 Layer = ConditionalAffine | Coupling | Permutation
 
 
-class ChunkFlow(nn.Module):
+class ChunkFlow(nn.Module, ABC):
     """What a policy asks of its flow."""
 
+    @abstractmethod
     def to_action(self, z: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """z (B, D) -> x (B, D) and log |det dx/dz| (B,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_prob(self, x: Tensor, code: Tensor) -> Tensor:
         """(B,) nats."""
-        raise NotImplementedError
 
 
 class ConditionalFlow(ChunkFlow):

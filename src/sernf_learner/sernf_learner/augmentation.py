@@ -3,9 +3,10 @@
 - **Back to the path.** Demonstrations show only what a good attempt looks like. A copy's robot is moved off its path by a random
   joint offset, everything that depends on the joints (pose of the hand, objects that it holds) is computed anew, and the chunk is
   led back onto the path within `reach` steps. Without it a policy cloned from few demonstrations drifts away and never returns.
-  What fingers do hangs on where exactly they do it: while they move nothing is displaced, and where they begin to move before the
-  path is reached, a hand that is off by more than `off_m` waits `reach` steps for it first. Otherwise copies would show how to
-  grasp, or to let go, off the mark, and tell the critic that it succeeds.
+  What fingers do hangs on where exactly they do it: while they move nothing is displaced, and a chunk in which they begin to move
+  comes after the way back, a step for each `step_m` that the hand is off. Otherwise copies would show how to grasp, or to let go,
+  off the mark, and tell the critic that it succeeds. (Waiting always for `reach` steps, however little the hand is off, teaches a
+  policy that is never quite on the path to wait for ever.)
 - **Turned scene.** Robot, objects and chunk turn together about the robot's first axis, which is vertical: nothing else changes.
 - **Bystanders.** Before anything is held, an object that nobody ever moves (a bowl) has no say yet: a copy puts it elsewhere, so
   that the policy cannot tell the demonstrations apart by it (arXiv 2007.02863).
@@ -35,7 +36,7 @@ STILL_M = 0.01
 class AugmentationConfig:
     """`copies` of each window; 0 switches all of it off.
 
-    `finger_step_rad`: fingers move when any of their targets changes by more than this in a step. `off_m`: see the module.
+    `finger_step_rad`: fingers move when any of their targets changes by more than this in a step. `step_m`: see the module.
 
     `arm_rad`, `hand_rad`: standard deviation of the joint offsets; `reach`: steps until the path is reached again.
     `held_height_m`: an object higher than this is in the hand. `turn_rad`: standard deviation of the scene's turn.
@@ -47,18 +48,20 @@ class AugmentationConfig:
     hand_rad: float = 0.03
     reach: int = 8
     finger_step_rad: float = 0.03
-    off_m: float = 0.006
+    step_m: float = 0.006
     held_height_m: float = 0.045
     turn_rad: float = 0.3
     elsewhere_m: float = 0.1
     apart_m: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("copies", "arm_rad", "hand_rad", "turn_rad", "elsewhere_m", "apart_m", "finger_step_rad", "off_m"):
+        for name in ("copies", "arm_rad", "hand_rad", "turn_rad", "elsewhere_m", "apart_m", "finger_step_rad"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if self.reach < 1:
             raise ValueError(f"reach: expected at least 1, got {self.reach}")
+        if self.step_m <= 0:
+            raise ValueError(f"step_m: expected more than 0, got {self.step_m}")
 
 
 @dataclass(frozen=True)
@@ -87,25 +90,25 @@ def copied_windows(
     order, horizon, steps = episode.joint_order(layout), layout.horizon, len(episode)
     rng = np.random.default_rng([seed, episode.seed, steps])
     offsets_rad = np.array([config.arm_rad if name in ARM_JOINTS else config.hand_rad for name in layout.joint_names])
-    fading = np.maximum(0.0, 1.0 - (np.arange(horizon) + 1) / config.reach)[:, None]
     first_axis = np.array([name == ARM_JOINTS[0] for name in layout.joint_names], dtype=np.float64)
     actions = episode.action_rad[:, order]
     fingers_move = _fingers_move(episode, config)
     vectors, chunks, waits = [], [], []
     for tick in range(windows):
         chunk = actions[np.minimum(np.arange(tick, tick + horizon), steps - 1)]
-        soon = fingers_move[tick : tick + config.reach].any()
+        soon = fingers_move[tick : tick + horizon].any()
         joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
         poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
         bystanders = _bystanders(episode, tick, horizon, config)
         vectors.append(builder.vector(Snapshot(joint_position_rad=joints, commanded_position_rad=commanded, object_poses=poses)))
         chunks.append(chunk.astype(np.float32))
         waits.append(0)
-        waiting = np.concatenate([np.repeat(commanded[None], config.reach, axis=0), chunk])[:horizon]
         hand_m = builder.hand_pose(joints)[0]
         for _ in range(config.copies):
             offset = rng.normal(0.0, offsets_rad) * rng.uniform(0.0, 1.5) * (not fingers_move[tick])
-            waits.append(config.reach if soon and _distance_m(builder, joints + offset, hand_m) > config.off_m else 0)
+            off_m = _distance_m(builder, joints + offset, hand_m)
+            wait = min(config.reach, int(off_m / config.step_m)) if soon else 0
+            waits.append(wait)
             turn_rad = rng.normal(0.0, config.turn_rad)
             moved = _carried(poses, builder, joints, joints + offset, config.held_height_m)
             moved |= {name: (moved[name][0] + _sideways(rng, config.elsewhere_m), moved[name][1]) for name in bystanders}
@@ -116,9 +119,16 @@ def copied_windows(
                 object_poses=_turned_about_base(moved, turn_rad),
             )
             vectors.append(builder.vector(snapshot))
-            chunks.append(((waiting if waits[-1] else chunk) + fading * offset + turn).astype(np.float32))
+            waiting = np.concatenate([np.repeat(commanded[None], wait, axis=0), chunk])[:horizon]
+            chunks.append((waiting + _fading(wait or config.reach, horizon) * offset + turn).astype(np.float32))
     rows = torch.arange(windows).repeat_interleave(1 + config.copies)
     return WindowCopies(torch.from_numpy(np.stack(vectors)), torch.from_numpy(np.stack(chunks)), rows, torch.tensor(waits))
+
+
+def _fading(steps: int, horizon: int) -> Array:
+    """Share (horizon, 1) of an offset that is left in each step when it is gone after `steps`."""
+    left: Array = np.maximum(0.0, 1.0 - (np.arange(horizon) + 1) / steps)[:, None]
+    return left
 
 
 def _fingers_move(episode: Episode, config: AugmentationConfig) -> NDArray[np.bool_]:

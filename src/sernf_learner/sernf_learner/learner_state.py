@@ -46,10 +46,12 @@ class LearnerState:
                 module.to(self.device)
         actor, critic = config.actor, config.critic_training
         self._actor_rate = actor.learning_rate if parent is None else actor.rl_learning_rate
-        self.actor_optimiser = torch.optim.AdamW(self.actor.parameters(), lr=self._actor_rate, weight_decay=actor.weight_decay)
+        self.actor_optimiser = torch.optim.AdamW(
+            self.actor.parameters(), lr=self._actor_rate, weight_decay=actor.weight_decay, fused=True
+        )
         self.critic_optimiser = torch.optim.AdamW(
             [nn.Parameter(torch.zeros(1))] if self.critic is None else self.critic.parameters(),
-            lr=critic.learning_rate, weight_decay=critic.weight_decay,
+            lr=critic.learning_rate, weight_decay=critic.weight_decay, fused=True,
         )  # fmt: skip
         self.step = 0
 
@@ -153,5 +155,4 @@ def under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _move_towards(average: nn.Module, module: nn.Module, rate: float) -> None:
-    for old, new in zip(average.parameters(), module.parameters(), strict=True):
-        old.lerp_(new, rate)
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), rate)

@@ -111,20 +111,24 @@ def test_nothing_is_displaced_while_the_fingers_move() -> None:
     assert displaced.tolist() == [tick not in (5, 6, 7) for tick in range(20)]
 
 
-@pytest.mark.parametrize("off_m", [0.0, 1.0])
-def test_a_hand_that_is_off_waits_before_the_fingers_move(off_m: float) -> None:
+@pytest.mark.parametrize("step_m", [1e-6, 0.01, 1.0])
+def test_a_hand_that_is_off_takes_its_way_back_before_fingers_move(step_m: float) -> None:
     recorded, reach = closing_hand(), 3
-    found = copies(recorded, PLAIN_BUILDER, finger_step_rad=0.03, reach=reach, off_m=off_m)
-    waits = found.wait.view(20, 3)
-    assert not waits[:, 0].any()
-    assert waits[:, 1].tolist() == [reach if off_m == 0.0 and tick in (3, 4) else 0 for tick in range(20)]
+    found = copies(recorded, PLAIN_BUILDER, finger_step_rad=0.03, reach=reach, step_m=step_m)
+    waited = set()
     for vector, chunk, tick, wait in zip(found.vector, found.chunk, found.row.tolist(), found.wait.tolist()):
-        offset = vector[:24].numpy() - recorded.joint_position_rad[tick]
+        joints = vector[:24].numpy().astype(float)
+        offset = joints - recorded.joint_position_rad[tick]
+        off_m = np.linalg.norm(PLAIN_BUILDER.hand_pose(joints)[0] - PLAIN_BUILDER.hand_pose(recorded.joint_position_rad[tick])[0])
+        fingers_move_in_it = tick <= 7 and tick + HORIZON > 5
+        assert wait == (pytest.approx(min(reach, off_m // step_m), abs=0) if fingers_move_in_it else 0)
+        waited.add(wait)
         for step in range(HORIZON):
             later = min(tick + step - wait, 19)
             path = recorded.action_rad[later] if step >= wait else recorded.commanded_position_rad[tick]
-            expected = path + max(0.0, 1.0 - (step + 1) / reach) * offset
+            expected = path + max(0.0, 1.0 - (step + 1) / (wait or reach)) * offset
             np.testing.assert_allclose(chunk[step].numpy(), expected, atol=1e-6)
+    assert waited == {1e-6: {0, reach}, 0.01: {0, 2, reach}, 1.0: {0}}[step_m]
 
 
 def test_a_turned_scene_looks_the_same_to_the_hand() -> None:

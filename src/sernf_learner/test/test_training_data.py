@@ -63,12 +63,13 @@ def test_a_copy_that_waits_earns_later() -> None:
     path[:, 7:] = 0.0
     path[9:, 8:] = 0.5
     closing = episode(0, joint_position_rad=path[:-1], commanded_position_rad=path[:-1], action_rad=path[1:])
-    found = TrainingData([closing], LAYOUT, config(augmentation__copies=3, augmentation__reach=2, augmentation__off_m=0.0), 0)
+    found = TrainingData([closing], LAYOUT, config(augmentation__copies=3, augmentation__reach=2, augmentation__step_m=1e-6), 0)
     recorded = tabulate([closing], ObservationBuilder(LAYOUT), found.config.gamma)
     drawn = found.windows(400)
     same = recorded.rows(drawn.tick)
     share = torch.where(same.reward > 0, drawn.reward / same.reward, drawn.discount / same.discount)
-    waiting = (drawn.tick == 7) & (drawn.vector != same.vector).any(1)
+    soon = (drawn.tick > 8 - LAYOUT.horizon) & (drawn.tick < 8)
+    waiting = soon & (drawn.vector != same.vector).any(1)
     assert waiting.any()
     torch.testing.assert_close(share, torch.where(waiting, found.config.gamma**2, 1.0))
 

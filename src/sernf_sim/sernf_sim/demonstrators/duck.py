@@ -65,25 +65,27 @@ class Style:
 
 @dataclass(frozen=True, kw_only=True)
 class Variety:
-    """Distributions from which the style of an attempt is drawn."""
+    """Distributions from which the style of an attempt is drawn: by default that of a beginner, who hesitates."""
 
     heading_modes_rad: tuple[float, ...] = (-0.2, 0.2)
     heading_spread_rad: float = 0.05
     tilt_rad: float = 0.764
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
-    pause_probability: float = 0.4
-    careless_probability: float = 0.6
+    pause_probability: float = 0.6
+    pause_s: tuple[float, float] = (0.2, 1.2)
+    speed: tuple[float, float] = (0.75, 1.4)
+    careless_probability: float = 0.4
     grasp_error_m: float = 0.005
     careless_grasp_error_m: float = 0.022
     place_error_m: float = 0.012
-    careless_place_error_m: float = 0.055
+    careless_place_error_m: float = 0.035
 
     def draw(self, rng: np.random.Generator) -> Style:
         """One attempt's style."""
 
         def pause() -> float:
-            return float(rng.uniform(0.2, 0.7)) if rng.random() < self.pause_probability else 0.0
+            return float(rng.uniform(*self.pause_s)) if rng.random() < self.pause_probability else 0.0
 
         def bend(reach_m: float) -> FloatArray:
             if rng.random() >= self.detour_probability:
@@ -99,7 +101,7 @@ class Variety:
         return Style(
             heading_offset_rad=float(rng.choice(self.heading_modes_rad) + rng.normal(0.0, self.heading_spread_rad)),
             tilt_rad=float(self.tilt_rad + rng.normal(0.0, self.tilt_spread_rad)),
-            speed=float(np.exp(rng.uniform(np.log(0.85), np.log(1.4)))),
+            speed=float(np.exp(rng.uniform(*np.log(self.speed)))),
             approach_height_m=float(rng.uniform(0.07, 0.10)),
             lift_height_m=float(rng.uniform(0.11, 0.15)),
             approach_bend_m=bend(0.07),

@@ -82,7 +82,11 @@ class GuardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningConfig:
-    """One job's settings. Steps of 0 in a job mean the stage's default here."""
+    """One job's settings. Steps of 0 in a job mean the stage's default here.
+
+    `online_share`: of the critic's batches, what comes from the policy's rollouts; `imitated_online_share`: of the actor's. A
+    policy that imitates its own few successes hurries beyond its precision (docs/learning.md), so that is 0 unless told.
+    """
 
     gamma: float = 0.99
     batch: int = 128
@@ -91,9 +95,10 @@ class LearningConfig:
     imitation_steps: int = 4000
     critic_warmup_steps: int = 1000
     offline_rl_steps: int = 500
-    online_steps_per_episode: int = 40
+    online_steps_per_episode: int = 20
     online_episodes: int = 15
     online_share: float = 0.5
+    imitated_online_share: float = 0.0
     held_out_share: float = 0.05
     gradient_norm: float = 1.0
     threads: int = 1
@@ -116,7 +121,7 @@ class LearningConfig:
         _check_positive(self, "online_steps_per_episode", "online_episodes")
         if self.device not in DEVICES:
             raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {self.device!r}")
-        for name in ("online_share", "held_out_share"):
+        for name in ("online_share", "imitated_online_share", "held_out_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
 

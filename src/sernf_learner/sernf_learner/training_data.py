@@ -90,16 +90,16 @@ class TrainingData:
     def windows(self, count: int) -> ChunkTable:
         """`count` random windows or copies of all episodes, mixed. A copy earns what its window does, and leads there."""
         self._merge()
-        return self._drawn(self._seen, count)
+        return self._drawn(self._seen, count, self.config.online_share)
 
     def imitation_batch(self, count: int) -> ChunkTable:
         """`count` random windows or copies of those worth imitating."""
         self._merge()
-        return self._drawn(self._imitated, count)
+        return self._drawn(self._imitated, count, self.config.imitated_online_share)
 
-    def _drawn(self, parts: Mapping[bool, EpisodeRows], count: int) -> ChunkTable:
+    def _drawn(self, parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -> ChunkTable:
         drawn = []
-        for online, number in self._mixed(parts, count):
+        for online, number in _mixed(parts, count, online_share):
             copies = parts[online].copies
             index = torch.randint(len(copies), (number,))
             windows = parts[online].windows.rows(copies.row[index])
@@ -111,14 +111,6 @@ class TrainingData:
                 )
             )  # fmt: skip
         return concatenate(drawn).to(self._device)
-
-    def _mixed(self, parts: Mapping[bool, EpisodeRows], count: int) -> list[tuple[bool, int]]:
-        """How many of `count` come from offline (False) and online (True) episodes."""
-        if len(parts) == 1:
-            return [(online, count) for online in parts]
-        share = len(parts[True].copies) / (len(parts[True].copies) + len(parts[False].copies))
-        online = min(round(self.config.online_share * count), max(1, round(count * MOST_OFTEN * share)))
-        return [(is_online, number) for is_online, number in ((False, count - online), (True, online)) if number]
 
     def _merge(self) -> None:
         """One table of each kind, of the episodes that have such rows."""
@@ -132,6 +124,15 @@ class TrainingData:
             if imitated:
                 self._imitated[online] = _together(imitated)
         self._merged = True
+
+
+def _mixed(parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -> list[tuple[bool, int]]:
+    """How many of `count` come from offline (False) and online (True) episodes."""
+    if len(parts) == 1:
+        return [(online, count) for online in parts]
+    share = len(parts[True].copies) / (len(parts[True].copies) + len(parts[False].copies))
+    online = min(round(online_share * count), max(1, round(count * MOST_OFTEN * share)))
+    return [(is_online, number) for is_online, number in ((False, count - online), (True, online)) if number]
 
 
 def worth_imitating(episode: Episode) -> bool:

@@ -31,10 +31,18 @@ def of_episodes(chunks: Tensor, *seeds: int) -> int:
 
 
 def test_online_episodes_fill_their_share_of_a_batch() -> None:
-    both = data(*(episode(20 + number, source="policy") for number in range(4)), augmentation__copies=0)
+    rollouts = [episode(20 + number, source="policy") for number in range(4)]
+    both = data(*rollouts, augmentation__copies=0, online_share=0.5, imitated_online_share=0.25)
     assert both.has_online
-    for chunks in (both.windows(40).chunk, both.imitation_batch(40).chunk):
-        assert of_episodes(chunks, 20, 21, 22, 23) == 20
+    assert of_episodes(both.windows(40).chunk, 20, 21, 22, 23) == 20
+    assert of_episodes(both.imitation_batch(40).chunk, 20, 21, 22, 23) == 10
+
+
+def test_a_policy_does_not_imitate_itself_unless_told() -> None:
+    both = data(episode(20, source="policy"), augmentation__copies=0)
+    assert of_episodes(both.imitation_batch(64).chunk, 20) == 0
+    alone = TrainingData([episode(20, source="policy")], LAYOUT, config(augmentation__copies=0), 0)
+    assert of_episodes(alone.imitation_batch(64).chunk, 20) == 64
 
 
 def test_one_short_rollout_does_not_fill_half_of_every_batch() -> None:
@@ -44,7 +52,7 @@ def test_one_short_rollout_does_not_fill_half_of_every_batch() -> None:
 
 
 def test_failed_rollouts_are_judged_but_not_imitated() -> None:
-    both = data(episode(20, Ending.FAILURE, source="policy"), augmentation__copies=0)
+    both = data(episode(20, Ending.FAILURE, source="policy"), augmentation__copies=0, imitated_online_share=0.5)
     assert of_episodes(both.windows(64).chunk, 20) > 0
     assert of_episodes(both.imitation_batch(64).chunk, 20) == of_episodes(both.imitation_batch(64).chunk, 9) == 0
 

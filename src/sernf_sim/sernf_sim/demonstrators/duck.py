@@ -1,6 +1,6 @@
 """Scripted duck demonstrator with human-like variety: it grasps from several headings, hurries or dawdles, takes detours, pauses,
-and misplaces hand and duck now and then, so its demonstrations are multimodal. Where that loses the duck it tries a second time;
-what takes too long or ends out of reach fails.
+and misplaces hand and duck, so its demonstrations are multimodal. Where that loses the duck it tries again, with more care; what
+takes too long or ends out of reach fails.
 
 It acts on measured joints and estimated object poses only. The grasp ignores the duck's yaw: the hand encloses the duck from
 above with its palm tilted towards it.
@@ -27,7 +27,7 @@ DUCK_IN_HAND_M = np.array([-0.0253, 0.0593, 0.2583])
 GRASP_HEIGHT_M = 0.026
 RELEASE_HEIGHT_M = 0.055
 SEEN_LIFTED_M = 0.05
-TRIES = 2
+TRIES = 3
 POSTURE_ARM_RAD = np.array([0.0, 0.2, 0.0, -2.4, 0.0, 3.6, 0.785])
 
 _FINGERS = ("index", "middle", "ring", "pinky")
@@ -75,11 +75,11 @@ class Variety:
     pause_probability: float = 0.6
     pause_s: tuple[float, float] = (0.2, 1.2)
     speed: tuple[float, float] = (0.75, 1.4)
-    careless_probability: float = 0.4
+    careless_probability: float = 0.6
     grasp_error_m: float = 0.005
-    careless_grasp_error_m: float = 0.022
+    careless_grasp_error_m: float = 0.024
     place_error_m: float = 0.012
-    careless_place_error_m: float = 0.035
+    careless_place_error_m: float = 0.025
 
     def draw(self, rng: np.random.Generator) -> Style:
         """One attempt's style."""

@@ -22,7 +22,7 @@ from sernf_learner.learner_config import LearnerConfig
 from sernf_learner.training_job import JobError, Weights
 from sernf_teleop.episodes import relabel
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Bench:

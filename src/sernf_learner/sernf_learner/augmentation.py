@@ -111,8 +111,7 @@ def copied_windows(
         hand_m = builder.hand_pose(joints)[0]
         for _ in range(config.copies):
             offset = rng.normal(0.0, offsets_rad) * rng.uniform(0.0, 1.5) * (not fingers_move[tick])
-            off_m = _distance_m(builder, joints + offset, hand_m)
-            wait = min(config.reach, int(off_m / config.step_m)) if soon else 0
+            wait = min(config.reach, int(_distance_m(builder, joints + offset, hand_m) / config.step_m)) if soon else 0
             waits.append(wait)
             turn_rad = rng.normal(0.0, config.turn_rad)
             moved = _carried(poses, builder, joints, joints + offset, config.held_height_m)

@@ -40,7 +40,10 @@ DEMONSTRATIONS, ROLLOUTS = 30, 15
 TEST_SEED, TUNING_SEED, ONLINE_SEED, DEMO_SEED = 1_000_000, 2_000_000, 3_000_000, 4_000_000
 """First scenes of each kind: no scene serves two purposes."""
 TEMPERATURES = (0.3, 0.5, 0.7)
-LAYOUT = PolicyLayout(task=TASK, observation=DUCK_OBSERVATION, horizon=learning_config({}).horizon)
+_DEFAULTS = learning_config({})
+LAYOUT = PolicyLayout(
+    task=TASK, observation=DUCK_OBSERVATION, absolute_joints=_DEFAULTS.absolute_joints, horizon=_DEFAULTS.horizon
+)
 
 
 def main() -> None:

@@ -2,8 +2,7 @@
 
 - **Back to the path.** Demonstrations show only what a good attempt looks like. A copy's robot is moved off its path by a random
   joint offset, everything that depends on the joints (pose of the hand, objects that it holds) is computed anew, and the chunk is
-  led back onto the path within `reach` steps. Without it a policy cloned from few demonstrations drifts away and never returns;
-  fingers, which drift without anybody noticing, are moved farthest.
+  led back onto the path within `reach` steps. Without it a policy cloned from few demonstrations drifts away and never returns.
   What fingers do hangs on where exactly they do it: while they move nothing is displaced, and a chunk in which they begin to move
   comes after the way back, a step for each `step_m` that the hand is off. Otherwise copies would show how to grasp, or to let go,
   off the mark, and tell the critic that it succeeds. (Waiting always for `reach` steps, however little the hand is off, teaches a
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from sernf_learner.episode import Episode
 from sernf_policy.observation import ObservationBuilder, Pose, Snapshot
-from sernf_robot.joints import ARM_JOINTS
+from sernf_robot.joints import ARM_JOINTS, FINGER_JOINTS
 from sernf_robot.kinematics import rotation_vector
 
 Array = NDArray[np.float64]
@@ -39,8 +38,7 @@ class AugmentationConfig:
 
     `finger_step_rad`: fingers move when any of their targets changes by more than this in a step. `step_m`: see the module.
 
-    `arm_rad`, `hand_rad`: standard deviation of the joint offsets, and `free_hand_rad` instead of the latter when the hand holds
-    nothing; `reach`: steps until the path is reached again.
+    `arm_rad`, `hand_rad`: standard deviation of the joint offsets; `reach`: steps until the path is reached again.
     `held_height_m`: an object higher than this is in the hand. `turn_rad`: standard deviation of the scene's turn.
     `elsewhere_m`: of a bystander's displacement along x and y; `apart_m`: one that is nearer than this to another object stays.
     """
@@ -48,7 +46,6 @@ class AugmentationConfig:
     copies: int = 8
     arm_rad: float = 0.04
     hand_rad: float = 0.03
-    free_hand_rad: float = 0.12
     reach: int = 8
     finger_step_rad: float = 0.03
     step_m: float = 0.006
@@ -58,7 +55,7 @@ class AugmentationConfig:
     apart_m: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("copies", "arm_rad", "hand_rad", "free_hand_rad", "turn_rad", "elsewhere_m", "apart_m", "finger_step_rad"):
+        for name in ("copies", "arm_rad", "hand_rad", "turn_rad", "elsewhere_m", "apart_m", "finger_step_rad"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if self.reach < 1:
@@ -94,6 +91,7 @@ def copied_windows(
     rng = np.random.default_rng([seed, episode.seed, steps])
     of_arm = np.array([name in ARM_JOINTS for name in layout.joint_names])
     first_axis = np.array([name == ARM_JOINTS[0] for name in layout.joint_names], dtype=np.float64)
+    offsets_rad = np.where(of_arm, config.arm_rad, config.hand_rad)
     actions = episode.action_rad[:, order]
     fingers_move = _fingers_move(episode, config)
     vectors, chunks, waits = [], [], []
@@ -102,8 +100,6 @@ def copied_windows(
         soon = fingers_move[tick : tick + horizon].any()
         joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
         poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
-        holds = any(position[2] > config.held_height_m for position, _ in poses.values())
-        offsets_rad = np.where(of_arm, config.arm_rad, config.hand_rad if holds else config.free_hand_rad)
         bystanders = _bystanders(episode, tick, horizon, config)
         vectors.append(builder.vector(Snapshot(joint_position_rad=joints, commanded_position_rad=commanded, object_poses=poses)))
         chunks.append(chunk.astype(np.float32))
@@ -137,7 +133,7 @@ def _fading(steps: int, horizon: int) -> Array:
 
 def _fingers_move(episode: Episode, config: AugmentationConfig) -> NDArray[np.bool_]:
     """Whether the action of each tick (T,) moves a finger."""
-    fingers = [number for number, name in enumerate(episode.joint_names) if name not in ARM_JOINTS and "wrist" not in name]
+    fingers = [number for number, name in enumerate(episode.joint_names) if name in FINGER_JOINTS]
     moves = np.abs(episode.action_rad - episode.commanded_position_rad)[:, fingers]
     moving: NDArray[np.bool_] = moves.max(axis=1, initial=0.0) > config.finger_step_rad
     return moving

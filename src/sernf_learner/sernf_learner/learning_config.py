@@ -13,6 +13,7 @@ from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import CriticConfig
 from sernf_policy.policy import PolicyConfig
 from sernf_robot.config import ConfigError, from_mapping
+from sernf_robot.joints import FINGER_JOINTS
 
 PLAYER = PlayerConfig(execute_steps=10)
 
@@ -84,6 +85,7 @@ class GuardConfig:
 class LearningConfig:
     """One job's settings. Steps of 0 in a job mean the stage's default here.
 
+    `absolute_joints`: see sernf_policy.layout. `centring_share`: of imitation's steps, how many fit the flow's centre alone.
     `online_share`: of the critic's batches, what comes from the policy's rollouts; `imitated_online_share`: of the actor's. A
     policy that imitates its own few successes hurries beyond its precision (docs/learning.md), so that is 0 unless told.
     """
@@ -92,7 +94,9 @@ class LearningConfig:
     batch: int = 128
     horizon: int = 20
     observation: tuple[str, ...] = ()
+    absolute_joints: tuple[str, ...] = FINGER_JOINTS
     imitation_steps: int = 4000
+    centring_share: float = 0.375
     critic_warmup_steps: int = 1000
     offline_rl_steps: int = 500
     online_steps_per_episode: int = 20
@@ -121,7 +125,7 @@ class LearningConfig:
         _check_positive(self, "online_steps_per_episode", "online_episodes")
         if self.device not in DEVICES:
             raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {self.device!r}")
-        for name in ("online_share", "imitated_online_share", "held_out_share"):
+        for name in ("online_share", "imitated_online_share", "held_out_share", "centring_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
 

@@ -74,7 +74,7 @@ class ChunkCritic(nn.Module):
         self._commanded = layout.slice_of("commanded_position")
         self.standardiser = Standardiser(layout.observation_size)
         self.steps = min(config.steps or layout.horizon, layout.horizon)
-        self.normaliser = ChunkNormaliser(self.steps, layout.action_size)
+        self.normaliser = ChunkNormaliser(self.steps, layout.counted)
         judged = self.steps * layout.action_size
         self.components = min(config.components or judged, judged)
         sizes = (layout.observation_size + self.components, *[config.hidden] * config.layers)

@@ -34,18 +34,19 @@ class ConditionalAffine(nn.Module):
         self.network = mlp((code_size, hidden, hidden, 2 * size), dropout=dropout)
         zero_(self.network[-1])
 
-    def _parameters_for(self, code: Tensor) -> tuple[Tensor, Tensor]:
+    def shift_and_log_scale(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C) -> (B, D) each."""
         shift, raw = self.network(code).chunk(2, dim=-1)
         return shift, bounded(raw, LARGEST_AFFINE_LOG_SCALE)
 
     def to_latent(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D), log-determinant (B,)."""
-        shift, log_scale = self._parameters_for(code)
+        shift, log_scale = self.shift_and_log_scale(code)
         return (x - shift) * torch.exp(-log_scale), -log_scale.sum(-1)
 
     def to_action(self, z: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """Inverse of `to_latent`, log-determinant (B,) of this direction."""
-        shift, log_scale = self._parameters_for(code)
+        shift, log_scale = self.shift_and_log_scale(code)
         return z * torch.exp(log_scale) + shift, log_scale.sum(-1)
 
 
@@ -109,6 +110,10 @@ class ChunkFlow(nn.Module, ABC):
     def log_prob(self, x: Tensor, code: Tensor) -> Tensor:
         """(B,) nats."""
 
+    def centre(self, code: Tensor) -> Tensor | None:
+        """What x (B, D) is centred on before anything else; None for a flow without such a layer."""
+        return None
+
 
 class ConditionalFlow(ChunkFlow):
     """Density of x (B, D) given a code (B, C). `blocks` 0 leaves the conditional Gaussian."""
@@ -127,6 +132,12 @@ class ConditionalFlow(ChunkFlow):
     def blocks(self) -> list[Layer]:
         """The layers, from action to latent."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def centre(self, code: Tensor) -> Tensor:
+        """The shift (B, D) of the first layer."""
+        first = self.layers[0]
+        assert isinstance(first, ConditionalAffine)
+        return first.shift_and_log_scale(code)[0]
 
     def to_latent(self, x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, D) -> z (B, D) and log |det dz/dx| (B,)."""

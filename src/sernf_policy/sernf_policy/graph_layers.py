@@ -27,11 +27,14 @@ def standardised(graph: GraphBuilder, standardiser: Standardiser, vector: str) -
     return clip(graph, graph.add("Mul", centred, graph.constant(1.0 / values(standardiser.std))), LARGEST_DISTANCE)
 
 
-def commanded(graph: GraphBuilder, layout: PolicyLayout, steps: int, vector: str) -> str:
-    """The commanded position (rad) once for each of `steps` steps, (B, steps * A)."""
+def origin(graph: GraphBuilder, layout: PolicyLayout, steps: int, vector: str) -> str:
+    """What chunks are counted from (rad), once for each of `steps` steps, (B, steps * A)."""
     start = layout.slice_of("commanded_position").start
     indices = np.tile(np.arange(start, start + layout.action_size), steps)
-    return graph.add("Gather", vector, graph.constant(indices), axis=1)
+    position = graph.add("Gather", vector, graph.constant(indices), axis=1)
+    if not layout.absolute_joints:
+        return position
+    return graph.add("Mul", position, graph.constant(np.tile(np.array(layout.counted, dtype=np.float32), steps)))
 
 
 def through(graph: GraphBuilder, modules: Iterable[nn.Module], value: str) -> str:

@@ -20,7 +20,7 @@ from sernf_policy.flow import (
     Coupling,
     Permutation,
 )
-from sernf_policy.graph_layers import clip, commanded, encoded, linear, norm, standardised, through, values
+from sernf_policy.graph_layers import clip, encoded, linear, norm, origin, standardised, through, values
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.normaliser import EDGE, LARGEST_DISTANCE, SMALLEST_SPREAD, ChunkNormaliser
 from sernf_policy.onnx_graph import GraphBuilder
@@ -167,7 +167,7 @@ def _q_value(graph: GraphBuilder, critic: ChunkCritic, vector: str, unbounded: s
 def in_rad(graph: GraphBuilder, layout: PolicyLayout, normaliser: ChunkNormaliser, scaled: str, vector: str) -> str:
     """Scaled (N, D) to rad, counted from the commanded position."""
     low, high = values(normaliser.low).ravel(), values(normaliser.high).ravel()
-    middle = graph.add("Add", commanded(graph, layout, normaliser.horizon, vector), graph.constant(0.5 * (high + low)))
+    middle = graph.add("Add", origin(graph, layout, normaliser.horizon, vector), graph.constant(0.5 * (high + low)))
     return graph.add("Add", graph.add("Mul", scaled, graph.constant(0.5 * (high - low))), middle)
 
 
@@ -177,7 +177,7 @@ def _unbounded(
     """Chunk (B, D) rad behind atanh, and before it: as many first steps of it as the normaliser is for."""
     low, high = values(normaliser.low).ravel(), values(normaliser.high).ravel()
     first = graph.split(chunk, [size for size in (low.size, layout.chunk_size - low.size) if size])[0]
-    moves = graph.add("Sub", first, commanded(graph, layout, normaliser.horizon, vector))
+    moves = graph.add("Sub", first, origin(graph, layout, normaliser.horizon, vector))
     scaled = graph.add("Mul", graph.add("Sub", moves, graph.constant(0.5 * (high + low))), graph.constant(2.0 / (high - low)))
     scaled = clip(graph, scaled, 1.0 - EDGE)
     return graph.add("Atanh", scaled), scaled

@@ -44,11 +44,17 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyLayout:
-    """Observation terms, joints and timing of one policy. `joint_names`: the order of actions and joint terms."""
+    """Observation terms, joints and timing of one policy. `joint_names`: the order of actions and joint terms.
+
+    `absolute_joints`: the policy says where these go; of the others it says how far they go from the commanded position. Nothing
+    holds a joint of the second kind but what it sees, so joints that act alike everywhere, such as fingers, are better absolute:
+    they cannot drift.
+    """
 
     task: str
     observation: tuple[str, ...]
     joint_names: tuple[str, ...] = JOINTS
+    absolute_joints: tuple[str, ...] = ()
     horizon: int = 10
     step_period_s: float = 0.05
 
@@ -60,6 +66,9 @@ class PolicyLayout:
         for name, values in (("observation", self.observation), ("joint_names", self.joint_names)):
             if len(set(values)) != len(values):
                 raise LayoutError(f"{name}: expected every name once, got {', '.join(values)}")
+        strangers = sorted(set(self.absolute_joints) - set(self.joint_names))
+        if strangers:
+            raise LayoutError(f"absolute_joints: expected some of joint_names, got also {', '.join(strangers)}")
         if not 1 <= self.horizon <= 200:
             raise LayoutError(f"horizon: expected 1 to 200 steps, got {self.horizon}")
         if not 0.01 <= self.step_period_s <= 0.1:
@@ -69,6 +78,11 @@ class PolicyLayout:
     def action_size(self) -> int:
         """A, the number of joints."""
         return len(self.joint_names)
+
+    @property
+    def counted(self) -> tuple[bool, ...]:
+        """For each joint whether its chunk counts from the commanded position."""
+        return tuple(name not in self.absolute_joints for name in self.joint_names)
 
     @property
     def chunk_size(self) -> int:

@@ -5,6 +5,8 @@ The same modules run in training and on the robot, so the two can never disagree
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -49,8 +51,9 @@ class ChunkNormaliser(nn.Module):
 
     rad --minus the commanded position, scaling--> (-1, 1) --atanh--> R --whitening--> R^D. Counting from the commanded position
     makes chunks comparable all over the workspace; the bounds then say how far the policy may ever move within h steps: as far as
-    the demonstrations did, with a margin. Whitening is a fixed linear map: targets of neighbouring steps are almost equal, and a
-    coupling flow would have to learn that from few demonstrations.
+    the demonstrations did, with a margin. Joints that are not `counted` (A,) are taken as they are, and the bounds say where.
+    Whitening is a fixed linear map: targets of neighbouring steps are almost equal, and a coupling flow would have to learn that
+    from few demonstrations.
     """
 
     low: Tensor
@@ -59,9 +62,12 @@ class ChunkNormaliser(nn.Module):
     whiten: Tensor
     colour: Tensor
     log_det_whiten: Tensor
+    counted: Tensor
 
-    def __init__(self, horizon: int, actions: int) -> None:
+    def __init__(self, horizon: int, counted: Sequence[bool]) -> None:
         super().__init__()
+        actions = len(counted)
+        self.register_buffer("counted", torch.tensor(counted, dtype=torch.float32), persistent=False)
         self.horizon, self.actions = horizon, actions
         size = horizon * actions
         self.register_buffer("low", -torch.ones(horizon, actions))
@@ -77,7 +83,7 @@ class ChunkNormaliser(nn.Module):
         `margin`: share of the half range added on each side. `noise`: standard deviation, in scaled units, of the noise that
         training adds.
         """
-        moves = (chunks - commanded[:, None]).double()
+        moves = (chunks - self._origin(commanded)).double()
         low, high = moves.amin(0), moves.amax(0)
         half = ((high - low) / 2).clamp_min(smallest_half_range_rad) * (1.0 + margin)
         middle = (high + low) / 2
@@ -96,7 +102,7 @@ class ChunkNormaliser(nn.Module):
         """What the same data give for the first `steps` steps of each chunk."""
         if steps == self.horizon:
             return self
-        part, size = ChunkNormaliser(steps, self.actions), steps * self.actions
+        part, size = ChunkNormaliser(steps, self.counted.bool().tolist()), steps * self.actions
         part.low.copy_(self.low[:steps])
         part.high.copy_(self.high[:steps])
         part.mean.copy_(self.mean[:size])
@@ -113,11 +119,15 @@ class ChunkNormaliser(nn.Module):
 
     def scaled(self, chunk: Tensor, commanded: Tensor) -> Tensor:
         """Chunk (B, H, A) and commanded position (B, A), rad -> (B, H, A), in (-1, 1) inside the bounds."""
-        return (2.0 * (chunk - commanded[:, None]) - (self.high + self.low)) / (self.high - self.low)
+        return (2.0 * (chunk - self._origin(commanded)) - (self.high + self.low)) / (self.high - self.low)
 
     def from_scaled(self, scaled: Tensor, commanded: Tensor) -> Tensor:
         """Inverse of `scaled`."""
-        return 0.5 * (scaled * (self.high - self.low) + (self.high + self.low)) + commanded[:, None]
+        return 0.5 * (scaled * (self.high - self.low) + (self.high + self.low)) + self._origin(commanded)
+
+    def _origin(self, commanded: Tensor) -> Tensor:
+        """What chunks are counted from, (B, 1, A) rad."""
+        return (commanded * self.counted)[:, None]
 
     def forward(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled chunk (B, H, A) -> whitened (B, D) and log |det d whitened / d rad| (B,). Saturated values are clipped."""

@@ -66,7 +66,7 @@ class ChunkPolicy(nn.Module):
         self.layout, self.config = layout, config
         self._commanded = layout.slice_of("commanded_position")
         self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size, config.input_noise)
-        self.normaliser = ChunkNormaliser(layout.horizon, layout.action_size)
+        self.normaliser = ChunkNormaliser(layout.horizon, layout.counted)
         self.flow = FLOWS[config.flow](
             layout.chunk_size, config.code_size,
             blocks=config.blocks, hidden=config.hidden, affine_hidden=config.affine_hidden, dropout=config.dropout,
@@ -97,6 +97,18 @@ class ChunkPolicy(nn.Module):
         whitened, log_det = self.normaliser(self.normaliser.scaled(chunk, self.commanded(observation)))
         log_prob: Tensor = self.flow.log_prob(whitened, self.encoder(observation)) + log_det
         return log_prob
+
+    def squared_error(self, observation: Observation, chunk: Tensor) -> Tensor | None:
+        """Mean square (B,) of the distance between whitened chunks (B, H, A) rad and what the flow is centred on.
+
+        None for a flow that has no centre.
+        """
+        centre = self.flow.centre(self.encoder(observation))
+        if centre is None:
+            return None
+        whitened, _ = self.normaliser(self.normaliser.scaled(chunk, self.commanded(observation)))
+        error: Tensor = (whitened - centre).square().mean(-1)
+        return error
 
     def sample(
         self, observation: Observation, candidates: int = 1, temperature: float | None = None,

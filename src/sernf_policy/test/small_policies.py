@@ -13,10 +13,13 @@ SMALL = PolicyConfig(encoder_hidden=16, code_size=8, blocks=3, hidden=16, affine
 SMALL_CRITIC = CriticConfig(members=3, hidden=16, layers=2, components=5)
 
 
-def small_layout(joints: int = 3, horizon: int = 4) -> PolicyLayout:
-    """Joints named as on the robot; the policy sees their positions and the commanded ones."""
+def small_layout(joints: int = 3, horizon: int = 4, absolute: int = 0) -> PolicyLayout:
+    """Joints named as on the robot, the last ones `absolute`; the policy sees their positions and the commanded ones."""
     names = tuple(f"fr3_joint{number}" for number in range(1, joints + 1))
-    return PolicyLayout(task="toy", observation=("joint_position", "commanded_position"), joint_names=names, horizon=horizon)
+    return PolicyLayout(
+        task="toy", observation=("joint_position", "commanded_position"), joint_names=names,
+        absolute_joints=names[joints - absolute :], horizon=horizon,
+    )  # fmt: skip
 
 
 def small_data(layout: PolicyLayout, rows: int = 64, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -60,7 +60,7 @@ def test_a_critic_of_few_steps_sees_no_later_ones_and_whitens_what_it_sees() -> 
     policy = small_policy()
     critic = small_critic(policy, CriticConfig(members=1, hidden=16, layers=2, components=0, steps=1))
     vectors, chunks = small_data(policy.layout, 400)
-    alone = ChunkNormaliser(1, policy.layout.action_size)
+    alone = ChunkNormaliser(1, policy.layout.counted)
     config, commanded = policy.config, policy.commanded({"vector": vectors})
     alone.fit(
         chunks[:, :1], commanded, margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise

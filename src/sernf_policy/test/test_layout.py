@@ -44,6 +44,7 @@ def test_slices_follow_each_other_in_the_order_of_the_terms() -> None:
         ({"observation": ("commanded_position", "object_at_object/duck:")}, "got 'object_at_object/duck:'"),
         ({"observation": ("commanded_position", "commanded_position")}, "every name once"),
         ({"joint_names": ("fr3_joint1", "fr3_joint1")}, "joint_names: expected every name once"),
+        ({"absolute_joints": ("elbow",)}, "absolute_joints: expected some of joint_names, got also elbow"),
         ({"horizon": 0}, "horizon: expected 1 to 200 steps, got 0"),
         ({"horizon": 201}, "horizon"),
         ({"step_period_s": 0.5}, "step_period_s"),

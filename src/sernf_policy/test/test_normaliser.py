@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -23,8 +24,10 @@ def walks(rows: int = 400, seed: int = 0) -> tuple[Tensor, Tensor]:
     return commanded[:, None] + moves.cumsum(1), commanded
 
 
-def fitted(noise: float = 0.02, smallest_half_range_rad: float = 0.02, margin: float = 0.1) -> ChunkNormaliser:
-    normaliser = ChunkNormaliser(HORIZON, JOINTS)
+def fitted(
+    noise: float = 0.02, smallest_half_range_rad: float = 0.02, margin: float = 0.1, counted: Sequence[bool] = (True, True)
+) -> ChunkNormaliser:
+    normaliser = ChunkNormaliser(HORIZON, counted)
     normaliser.fit(*walks(), margin=margin, smallest_half_range_rad=smallest_half_range_rad, noise=noise)
     return normaliser
 
@@ -55,9 +58,20 @@ def test_distances_count_in_deviations_of_a_centimetre_at_least() -> None:
     )
 
 
+def test_only_counted_joints_go_along_with_the_commanded_position() -> None:
+    """Anything else would let a joint drift that the policy means to put somewhere."""
+    normaliser = fitted(counted=(True, False))
+    chunks, commanded = walks()
+    scaled = normaliser.scaled(chunks, commanded)
+    assert scaled.abs().max() <= 1.0
+    torch.testing.assert_close(normaliser.from_scaled(scaled, commanded), chunks, atol=1e-5, rtol=0.0)
+    elsewhere = normaliser.from_scaled(scaled, commanded + torch.tensor([0.3, 0.7]))
+    torch.testing.assert_close(elsewhere - chunks, torch.tensor([0.3, 0.0]).expand_as(chunks), atol=1e-5, rtol=0.0)
+
+
 def test_whitened_data_are_decorrelated_with_the_noise_of_training() -> None:
     chunks, commanded = walks(4000)
-    normaliser = ChunkNormaliser(HORIZON, JOINTS)
+    normaliser = ChunkNormaliser(HORIZON, [True] * JOINTS)
     normaliser.fit(chunks, commanded, margin=0.1, smallest_half_range_rad=0.02, noise=0.02)
     scaled = normaliser.scaled(chunks, commanded)
     noise = 0.02 * torch.randn(scaled.shape, generator=torch.Generator().manual_seed(1))
@@ -119,7 +133,7 @@ def test_bounds_are_the_demonstrated_motion_with_a_margin() -> None:
 def test_a_joint_that_never_moves_gets_the_smallest_range() -> None:
     chunks, commanded = walks()
     chunks[..., 1] = commanded[:, None, 1]
-    normaliser = ChunkNormaliser(HORIZON, JOINTS)
+    normaliser = ChunkNormaliser(HORIZON, [True] * JOINTS)
     normaliser.fit(chunks, commanded, margin=0.0, smallest_half_range_rad=0.04, noise=0.02)
     torch.testing.assert_close(normaliser.high[:, 1] - normaliser.low[:, 1], torch.full((HORIZON,), 0.08))
     whitened, log_det = normaliser(normaliser.scaled(chunks, commanded))
@@ -144,7 +158,7 @@ def test_what_comes_back_lies_strictly_inside_the_bounds() -> None:
 
 
 def test_a_copy_made_of_stored_numbers_is_the_same_to_the_last_bit() -> None:
-    normaliser, copy = fitted(), ChunkNormaliser(HORIZON, JOINTS)
+    normaliser, copy = fitted(), ChunkNormaliser(HORIZON, [True] * JOINTS)
     copy.load_state_dict(normaliser.state_dict())
     chunks, commanded = walks(16, seed=9)
     for one, other in zip(normaliser(normaliser.scaled(chunks, commanded)), copy(copy.scaled(chunks, commanded)), strict=True):
@@ -152,7 +166,7 @@ def test_a_copy_made_of_stored_numbers_is_the_same_to_the_last_bit() -> None:
 
 
 def test_scaling_and_whitening_count_once_in_the_constant() -> None:
-    normaliser = ChunkNormaliser(1, 1)
+    normaliser = ChunkNormaliser(1, [True])
     normaliser.low.fill_(-0.25)
     normaliser.high.fill_(0.25)
     _, log_det = normaliser(torch.zeros(1, 1, 1))

@@ -48,14 +48,17 @@ def checkpoint(policy: ChunkPolicy, critic: ChunkCritic | None = None, acting: A
     components=st.integers(0, 9),
     steps=st.integers(0, 5),
     candidates=st.sampled_from([1, 2, 7]),
+    absolute=st.integers(0, 4),
     shared=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_compiled_and_not_compiled_agree(
-    joints: int, horizon: int, blocks: int, members: int, components: int, steps: int, candidates: int, shared: bool, seed: int
-) -> None:
-    """Odd and even sizes, no blocks, one dimension; a critic with the policy's normalisation or another, also of fewer steps."""
-    layout = small_layout(joints, horizon)
+    joints: int, horizon: int, blocks: int, members: int, components: int, steps: int, candidates: int, absolute: int,
+    shared: bool, seed: int,
+) -> None:  # fmt: skip
+    """Odd and even sizes, no blocks, one dimension; a critic with the policy's normalisation or another, also of fewer steps;
+    joints that count from the commanded position and others."""
+    layout = small_layout(joints, horizon, min(absolute, joints))
     config = PolicyConfig(encoder_hidden=8, code_size=4, blocks=blocks, hidden=8, affine_hidden=8)
     policy = small_policy(layout, config, seed)
     critic = small_critic(policy, CriticConfig(members=members, hidden=8, layers=2, components=components, steps=steps), seed)

@@ -19,6 +19,9 @@ HAND_JOINTS: tuple[str, ...] = (
 )  # fmt: skip
 """The 17 joints of the ORCA right hand: `right_` and the joint's name in orca_core's model v1."""
 
+FINGER_JOINTS: tuple[str, ...] = HAND_JOINTS[1:]
+"""The hand without its wrist."""
+
 JOINTS: tuple[str, ...] = ARM_JOINTS + HAND_JOINTS
 """All 24 joints."""
 

@@ -1,10 +1,13 @@
-"""Stage 1, imitation: maximum likelihood of the chunks of successful episodes, with displaced copies that lead back to them."""
+"""Stage 1, imitation: maximum likelihood of the chunks of successful episodes, with displaced copies that lead back to them.
+
+The first part of the steps fits only what the flow is centred on.
+"""
 
 from __future__ import annotations
 
 from sernf_learner.learner_state import LearnerState
 from sernf_learner.learning_config import LearningConfig
-from sernf_learner.losses import Metrics, imitation_loss
+from sernf_learner.losses import Metrics, centring_loss, imitation_loss
 from sernf_learner.training_data import TrainingData
 from sernf_policy.acting import ActingConfig
 
@@ -22,7 +25,8 @@ class Imitation:
     def update(self, learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
         """One step of the actor."""
         windows = data.imitation_batch(learner.config.batch)
-        loss, metrics = imitation_loss(learner.actor, windows.vector, windows.chunk)
+        loss_of = centring_loss if share_done < learner.config.centring_share else imitation_loss
+        loss, metrics = loss_of(learner.actor, windows.vector, windows.chunk)
         metrics["actor_gradient"] = learner.step_actor(loss, share_done)
         return metrics
 

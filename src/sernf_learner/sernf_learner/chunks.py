@@ -3,6 +3,9 @@
 The end of an episode (LEARNING_FACTS "Chunks that cross an episode's end"): on SUCCESS and FAILURE a window that reaches over the
 end is padded with the last action, its reward is discounted to the step of success, and nothing is bootstrapped behind it. On
 TIMEOUT, where nobody knows what would have come, such windows are dropped.
+
+An attempt of the policy's own that did not succeed, in time, is worth nothing from its beginning (Monte Carlo): to learn
+by bootstrapping that hovering for 20 s leads nowhere takes thousands of updates.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sernf_learner.episode import Ending, Episode
+from sernf_learner.episode import POLICY_SOURCE, Ending, Episode
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.observation import ObservationBuilder
 
@@ -76,13 +79,14 @@ def _windows(episode: Episode, number: int, builder: ObservationBuilder, gamma: 
     horizon, steps = layout.horizon, len(episode)
     vectors = episode.observation_vectors(builder)
     actions = episode.action_rad[:, episode.joint_order(layout)].astype(np.float32)
-    is_final = episode.ending is not Ending.TIMEOUT
+    in_vain = episode.source == POLICY_SOURCE and episode.ending is not Ending.SUCCESS
+    is_final = episode.ending is not Ending.TIMEOUT or in_vain
     starts = np.arange(steps if is_final else max(0, steps - horizon))
     after = starts + judged_steps
     ends_inside = after >= steps
     chunks, next_chunks = (actions[np.minimum(first[:, None] + np.arange(horizon), steps - 1)] for first in (starts, after))
     rewards = np.where(ends_inside & (episode.ending is Ending.SUCCESS), gamma ** np.maximum(0, steps - 1 - starts), 0.0)
-    discounts = np.where(ends_inside, 0.0, gamma**judged_steps)
+    discounts = np.where(ends_inside | in_vain, 0.0, gamma**judged_steps)
     clean = episode.ending is Ending.SUCCESS and not episode.taken_over.any()
     as_tensor = torch.from_numpy
     return ChunkTable(

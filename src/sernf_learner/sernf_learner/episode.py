@@ -14,6 +14,10 @@ from sernf_policy.observation import Array32, ObservationBuilder, Snapshot
 Array = NDArray[np.float64]
 
 
+POLICY_SOURCE = "policy"
+"""`Episode.source` of a policy's own attempts."""
+
+
 class Ending(str, Enum):
     """How an episode ended. SUCCESS and FAILURE are judged and final; TIMEOUT says nothing about what would have come."""
 

@@ -32,8 +32,8 @@ class ActorConfig:
     average: float = 0.005
     nll_weight: float = 1.0
     q_weight: float = 0.0
-    beta: float = 8.0
-    largest_weight: float = 10.0
+    beta: float = 20.0
+    largest_weight: float = 20.0
     every: int = 1
 
     def __post_init__(self) -> None:
@@ -95,14 +95,14 @@ class LearningConfig:
     horizon: int = 20
     observation: tuple[str, ...] = ()
     absolute_joints: tuple[str, ...] = FINGER_JOINTS
-    imitation_steps: int = 4000
-    centring_share: float = 0.375
+    imitation_steps: int = 5000
+    centring_share: float = 0.3
     critic_warmup_steps: int = 1000
     offline_rl_steps: int = 500
     online_steps_per_episode: int = 20
     online_episodes: int = 15
-    online_share: float = 0.5
-    imitated_online_share: float = 0.0
+    online_share: float = 0.33
+    imitated_online_share: float = 0.33
     held_out_share: float = 0.05
     gradient_norm: float = 1.0
     threads: int = 1
@@ -115,7 +115,7 @@ class LearningConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3, player=PLAYER))
-    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.4, candidates=16, player=PLAYER))
+    acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.4, candidates=4, player=PLAYER))
 
     def __post_init__(self) -> None:
         if not 0.0 < self.gamma < 1.0:

@@ -15,14 +15,13 @@ import torch
 
 from sernf_learner.augmentation import WindowCopies, copied_windows
 from sernf_learner.chunks import ChunkTable, concatenate, tabulate
-from sernf_learner.episode import Ending, Episode
+from sernf_learner.episode import POLICY_SOURCE, Ending, Episode
 from sernf_learner.learning_config import LearningConfig
 from sernf_learner.processes import chosen_device
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.observation import ObservationBuilder
 
 FEWEST_TO_HOLD_OUT_FROM = 10
-ONLINE_SOURCE = "policy"
 MOST_OFTEN = 4
 """A single short rollout must not fill half of every batch: its rows come at most this many times as often as all others."""
 
@@ -61,7 +60,7 @@ class TrainingData:
 
     def add(self, episode: Episode, *, replace: bool = False) -> None:
         """Take in one more episode. `replace`: instead of the one with the same id, if there is one. Raises LayoutError."""
-        known = self._episodes[episode.source == ONLINE_SOURCE]
+        known = self._episodes[episode.source == POLICY_SOURCE]
         key = episode.episode_id
         if key in known and not replace:
             key = f"{key} ({len(known)})"
@@ -90,19 +89,24 @@ class TrainingData:
     def windows(self, count: int) -> ChunkTable:
         """`count` random windows or copies of all episodes, mixed. A copy earns what its window does, and leads there."""
         self._merge()
-        return self._drawn(self._seen, count, self.config.online_share)
+        return self._drawn(self._seen, count, self.config.online_share)[0]
 
     def imitation_batch(self, count: int) -> ChunkTable:
         """`count` random windows or copies of those worth imitating."""
+        return self.imitation_pairs(count)[0]
+
+    def imitation_pairs(self, count: int) -> tuple[ChunkTable, ChunkTable]:
+        """The same, and the window that each is or shows."""
         self._merge()
         return self._drawn(self._imitated, count, self.config.imitated_online_share)
 
-    def _drawn(self, parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -> ChunkTable:
-        drawn = []
+    def _drawn(self, parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -> tuple[ChunkTable, ChunkTable]:
+        drawn, shown = [], []
         for online, number in _mixed(parts, count, online_share):
             copies = parts[online].copies
             index = torch.randint(len(copies), (number,))
             windows = parts[online].windows.rows(copies.row[index])
+            shown.append(windows)
             later = self.config.gamma ** copies.wait[index].float()
             drawn.append(
                 dataclasses.replace(
@@ -110,7 +114,7 @@ class TrainingData:
                     reward=later * windows.reward, discount=later * windows.discount,
                 )
             )  # fmt: skip
-        return concatenate(drawn).to(self._device)
+        return concatenate(drawn).to(self._device), concatenate(shown).to(self._device)
 
     def _merge(self) -> None:
         """One table of each kind, of the episodes that have such rows."""
@@ -150,7 +154,7 @@ def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
 
 def _held_out(episodes: Sequence[Episode], share: float, seed: int) -> set[int]:
     """Indices of successful offline episodes that nothing is trained on."""
-    good = [n for n, episode in enumerate(episodes) if episode.source != ONLINE_SOURCE and worth_imitating(episode)]
+    good = [n for n, episode in enumerate(episodes) if episode.source != POLICY_SOURCE and worth_imitating(episode)]
     if share == 0.0 or len(good) < FEWEST_TO_HOLD_OUT_FROM:
         return set()
     order = torch.randperm(len(good), generator=torch.Generator().manual_seed(seed)).tolist()

@@ -44,6 +44,15 @@ def test_a_timeout_says_nothing_about_what_would_have_come() -> None:
     assert (table.discount > 0).all()
 
 
+@pytest.mark.parametrize("ending", [Ending.TIMEOUT, Ending.FAILURE])
+def test_a_policys_attempt_in_vain_is_worth_nothing_from_its_beginning(ending: Ending) -> None:
+    table = tabulate([episode(ending=ending, steps=STEPS, source="policy")], BUILDER, GAMMA)
+    assert table.tick.tolist() == list(range(STEPS))
+    assert (table.reward == 0).all() and (table.discount == 0).all()
+    succeeded = tabulate([episode(steps=STEPS, source="policy")], BUILDER, GAMMA)
+    assert succeeded.reward.max() == 1 and succeeded.discount.max() > 0
+
+
 def test_only_episodes_without_a_window_are_an_error() -> None:
     with pytest.raises(ValueError, match="at least one window"):
         tabulate([episode(ending=Ending.TIMEOUT, steps=HORIZON)], BUILDER, GAMMA)

@@ -66,7 +66,7 @@ def test_a_restored_session_goes_on_as_if_never_interrupted(
 
 
 def test_imitation_learns_the_centre_first_and_then_the_likelihood() -> None:
-    imitation = session(Stage.IMITATION, None, 160, actor__learning_rate=5e-3)
+    imitation = session(Stage.IMITATION, None, 160, actor__learning_rate=5e-3, centring_share=0.375)
     losses: dict[str, list[float]] = {"centre_error": [], "nll": []}
 
     def note(_step: int, metrics: Metrics) -> None:

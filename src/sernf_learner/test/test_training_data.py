@@ -38,15 +38,19 @@ def test_online_episodes_fill_their_share_of_a_batch() -> None:
     assert of_episodes(both.imitation_batch(40).chunk, 20, 21, 22, 23) == 10
 
 
-def test_a_policy_does_not_imitate_itself_unless_told() -> None:
-    both = data(episode(20, source="policy"), augmentation__copies=0)
-    assert of_episodes(both.imitation_batch(64).chunk, 20) == 0
-    alone = TrainingData([episode(20, source="policy")], LAYOUT, config(augmentation__copies=0), 0)
+def test_whether_a_policy_imitates_its_own_successes_is_a_setting() -> None:
+    rollouts = [episode(20 + number, source="policy") for number in range(4)]
+    for share, imitated in ((0.0, 0), (0.25, 16)):
+        both = data(*rollouts, augmentation__copies=0, imitated_online_share=share)
+        assert of_episodes(both.imitation_batch(64).chunk, 20, 21, 22, 23) == imitated
+    alone = TrainingData([episode(20, source="policy")], LAYOUT, config(augmentation__copies=0, imitated_online_share=0.0), 0)
     assert of_episodes(alone.imitation_batch(64).chunk, 20) == 64
 
 
 def test_one_short_rollout_does_not_fill_half_of_every_batch() -> None:
-    many = TrainingData([episode(seed) for seed in range(9)], LAYOUT, config(augmentation__copies=0, held_out_share=0.0), 0)
+    many = TrainingData(
+        [episode(seed) for seed in range(9)], LAYOUT, config(augmentation__copies=0, held_out_share=0.0, online_share=0.5), 0
+    )
     many.add(episode(20, source="policy"))
     assert of_episodes(many.windows(100).chunk, 20) == round(100 * MOST_OFTEN / 10) < 50
 
@@ -55,6 +59,16 @@ def test_failed_rollouts_are_judged_but_not_imitated() -> None:
     both = data(episode(20, Ending.FAILURE, source="policy"), augmentation__copies=0, imitated_online_share=0.5)
     assert of_episodes(both.windows(64).chunk, 20) > 0
     assert of_episodes(both.imitation_batch(64).chunk, 20) == of_episodes(both.imitation_batch(64).chunk, 9) == 0
+
+
+def test_a_copy_comes_with_the_window_that_it_shows() -> None:
+    """By which it is weighed: taking its time to come back to the path must not count against a copy."""
+    found = data(augmentation__copies=4, augmentation__arm_rad=0.05)
+    copies, windows = found.imitation_pairs(200)
+    assert torch.equal(copies.tick, windows.tick) and torch.equal(copies.episode, windows.episode)
+    displaced = (copies.vector != windows.vector).any(-1)
+    assert 100 < int(displaced.sum()) < 200
+    assert of_episodes(windows.chunk, *range(10)) == 200 > of_episodes(copies.chunk, *range(10))
 
 
 def test_copies_are_judged_and_imitated_with_the_earnings_of_their_windows() -> None:

@@ -73,12 +73,15 @@ def test_succeeds_in_the_twin_too() -> None:
 
 
 def test_places_beside_the_bowl_when_it_misplaces_badly(stage: Stage) -> None:
-    clumsy = Variety(careless_probability=1.0, careless_place_error_m=0.3)
+    """Which fails, or needs another try."""
+    clumsy = Variety(careless_probability=1.0, careless_grasp_error_m=0.0, careless_place_error_m=0.3)
     for seed in range(4):
-        stage.episode(seed, clumsy)
-        if not stage.world.judge().success:
+        surely, _ = stage.episode(seed, CAREFUL)
+        assert stage.world.judge().success
+        tries, _ = stage.episode(seed, clumsy)
+        if not stage.world.judge().success or (len(tries) - len(surely)) * ACT_PERIOD_S > 3.0:
             return
-    pytest.fail("four placements about 30 cm off, and the duck was always in the bowl")
+    pytest.fail("four placements about 30 cm off, and the duck was always in the bowl at once")
 
 
 def test_same_scene_is_solved_in_different_ways(stage: Stage) -> None:

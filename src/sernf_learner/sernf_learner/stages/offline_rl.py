@@ -43,12 +43,14 @@ def actor_step(learner: LearnerState, data: TrainingData, share_done: float) -> 
     """One step of the actor; online RL shares it."""
     actor = learner.config.actor
     critic, target = learner.critics()
-    windows = data.imitation_batch(learner.config.batch)
+    copies, windows = data.imitation_pairs(learner.config.batch)
+    # A copy counts as its window does. Judged by itself it would count less, for it takes its time to come back to the path, and
+    # the actor would unlearn just that: the critic has not seen what comes of a grasp off the mark.
     with torch.no_grad():
         own = learner.average.sample({"vector": windows.vector}, 1).chunk[:, 0]
         baseline = target(windows.vector, own).mean(0)
     weight = advantage_weight(target, windows, baseline, beta=actor.beta, largest=actor.largest_weight)
-    likelihood, metrics = imitation_loss(learner.actor, windows.vector, windows.chunk, weight)
+    likelihood, metrics = imitation_loss(learner.actor, copies.vector, copies.chunk, weight)
     loss = actor.nll_weight * likelihood
     metrics |= {"q_policy": float(baseline.mean()), "advantage_weight": float(weight.mean())}
     if actor.q_weight > 0.0:

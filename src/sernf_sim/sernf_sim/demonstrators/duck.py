@@ -65,17 +65,20 @@ class Style:
 
 @dataclass(frozen=True, kw_only=True)
 class Variety:
-    """Distributions from which the style of an attempt is drawn: by default that of a beginner, who hesitates."""
+    """Distributions from which the style of an attempt is drawn: by default that of a beginner, who hesitates.
+
+    `pause_s`: range of a pause before the grasp; one at the bowl is half as long.
+    """
 
     heading_modes_rad: tuple[float, ...] = (-0.2, 0.2)
     heading_spread_rad: float = 0.05
     tilt_rad: float = 0.764
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
-    pause_probability: float = 0.6
-    pause_s: tuple[float, float] = (0.2, 1.2)
+    pause_probability: float = 0.9
+    pause_s: tuple[float, float] = (0.4, 2.0)
     speed: tuple[float, float] = (0.75, 1.4)
-    careless_probability: float = 0.6
+    careless_probability: float = 0.1
     grasp_error_m: float = 0.005
     careless_grasp_error_m: float = 0.024
     place_error_m: float = 0.012
@@ -108,7 +111,7 @@ class Variety:
             transit_bend_m=bend(0.06),
             pause_before_s=float(rng.uniform(0.0, 0.3)) + pause(),
             pause_above_s=pause(),
-            pause_at_bowl_s=pause(),
+            pause_at_bowl_s=0.5 * pause(),
             grasp_error_m=error(self.grasp_error_m, self.careless_grasp_error_m),
             place_error_m=error(self.place_error_m, self.careless_place_error_m),
             close_share=float(rng.uniform(0.97, 1.01)),

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,23 @@ def test_each_stage_starts_from_the_one_before_it_in_the_same_folder(demos: Path
 
 
 def test_interrupted_it_saves_its_state_and_the_same_command_goes_on(demos: Path, tmp_path: Path) -> None:
-    words = ("--steps", "100", "--set", "step_s=0.02")
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    words, state = ("--steps", "200", "--set", "step_s=0.02"), tmp_path / "imitation.job/state.json"
+
+    def interrupt_when_it_has_begun() -> None:
+        deadline_s = time.monotonic() + 60.0
+        while not state.is_file() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt_when_it_has_begun)
+    interrupter.start()
     result = train(demos, tmp_path, "imitation", *words)
-    timer.join()
+    interrupter.join()
     assert result.exit_code == 130
     assert told(result)["state"] == "stopped"
-    step = json.loads((tmp_path / "imitation.job/state.json").read_text())["step"]
-    assert 0 < step < 100
+    assert 0 < json.loads(state.read_text())["step"] < 200
     assert train(demos, tmp_path, "imitation", *words).exit_code == 0
-    assert json.loads((tmp_path / "imitation.job/state.json").read_text()) == {"step": 100, "starts": 2, "episodes": []}
+    assert json.loads(state.read_text()) == {"step": 200, "starts": 2, "episodes": []}
 
 
 def test_another_job_in_the_same_place_is_refused_and_the_difference_named(demos: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_jacobian_of_tanh_counts_once() -> None:
     observation, chunks = of(policy, rows=8)
     observation, chunks = {"vector": observation["vector"].double()}, chunks.double()
     code = policy.encoder(observation)
-    shift, log_scale = policy.flow.blocks()[0]._parameters_for(code)  # type: ignore[union-attr, operator]
+    shift, log_scale = policy.flow.blocks()[0].shift_and_log_scale(code)  # type: ignore[union-attr, operator]
     half = ((normaliser.high - normaliser.low) / 2).ravel()
     middle = ((normaliser.high + normaliser.low) / 2).ravel() + policy.commanded(observation).repeat(1, 2)
     judge = torch.distributions.TransformedDistribution(

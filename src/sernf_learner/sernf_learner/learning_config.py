@@ -86,8 +86,8 @@ class LearningConfig:
     """One job's settings. Steps of 0 in a job mean the stage's default here.
 
     `absolute_joints`: see sernf_policy.layout. `centring_share`: of imitation's steps, how many fit the flow's centre alone.
-    `online_share`: of the critic's batches, what comes from the policy's rollouts; `imitated_online_share`: of the actor's. A
-    policy that imitates its own few successes hurries beyond its precision (docs/learning.md), so that is 0 unless told.
+    `online_share`: of the critic's batches, what comes from the policy's rollouts; `imitated_online_share`: of the actor's, from
+    those that succeeded.
     """
 
     gamma: float = 0.99

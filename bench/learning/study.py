@@ -31,7 +31,7 @@ from sernf_learner.training_job import Stage
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.engine import Planner
-from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
+from sernf_policy.layout import DUCK_OBSERVATION
 from sernf_policy.runtime import EagerEngine
 from sernf_sim.physics import load_physics
 
@@ -40,10 +40,7 @@ DEMONSTRATIONS, ROLLOUTS = 30, 15
 TEST_SEED, TUNING_SEED, ONLINE_SEED, DEMO_SEED = 1_000_000, 2_000_000, 3_000_000, 4_000_000
 """First scenes of each kind: no scene serves two purposes."""
 TEMPERATURES = (0.3, 0.5, 0.7)
-_DEFAULTS = learning_config({})
-LAYOUT = PolicyLayout(
-    task=TASK, observation=DUCK_OBSERVATION, absolute_joints=_DEFAULTS.absolute_joints, horizon=_DEFAULTS.horizon
-)
+LAYOUT = learning_config({}).layout(TASK, DUCK_OBSERVATION)
 
 
 def main() -> None:

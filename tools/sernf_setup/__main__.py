@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -101,6 +102,8 @@ def _become(name: str, rest: list[str], made: Environment, started: float, downl
     if name == "test":
         # The tests' matrices are small; where cores are shared, threads that wait for each other made them six times slower.
         environment.setdefault("OMP_NUM_THREADS", "1")
+        # A script's shell starts what runs in the background deaf to Ctrl-C, and tests press it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     environment.setdefault("SERNF_STARTED_AT", f"{started:.3f}")
     environment.setdefault("SERNF_DOWNLOAD_S", f"{download_s:.3f}")
     sys.stdout.flush()

@@ -232,4 +232,4 @@ def _layout(parent: Checkpoint | None, config: LearningConfig, dataset: Path) ->
             f"{dataset}: expected episodes of one task out of {', '.join(OBSERVATIONS)}, got {task or tasks or 'none'}; "
             "name the terms that the policy is to see with the override `observation`"
         )
-    return PolicyLayout(task=task, observation=tuple(terms), absolute_joints=config.absolute_joints, horizon=config.horizon)
+    return config.layout(task, terms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,32 +89,36 @@ class TrainingData:
     def windows(self, count: int) -> ChunkTable:
         """`count` random windows or copies of all episodes, mixed. A copy earns what its window does, and leads there."""
         self._merge()
-        return self._drawn(self._seen, count, self.config.online_share)[0]
+        return self._table(copies for copies, _ in self._drawn(self._seen, count, self.config.online_share))
 
     def imitation_batch(self, count: int) -> ChunkTable:
         """`count` random windows or copies of those worth imitating."""
-        return self.imitation_pairs(count)[0]
+        self._merge()
+        return self._table(copies for copies, _ in self._drawn(self._imitated, count, self.config.imitated_online_share))
 
     def imitation_pairs(self, count: int) -> tuple[ChunkTable, ChunkTable]:
         """The same, and the window that each is or shows."""
         self._merge()
-        return self._drawn(self._imitated, count, self.config.imitated_online_share)
+        copies, windows = zip(*self._drawn(self._imitated, count, self.config.imitated_online_share), strict=True)
+        return self._table(copies), self._table(windows)
 
-    def _drawn(self, parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -> tuple[ChunkTable, ChunkTable]:
-        drawn, shown = [], []
+    def _table(self, parts: Iterable[ChunkTable]) -> ChunkTable:
+        return concatenate(list(parts)).to(self._device)
+
+    def _drawn(
+        self, parts: Mapping[bool, EpisodeRows], count: int, online_share: float
+    ) -> Iterator[tuple[ChunkTable, ChunkTable]]:
+        """Copies and the windows that they show, offline and online."""
         for online, number in _mixed(parts, count, online_share):
             copies = parts[online].copies
             index = torch.randint(len(copies), (number,))
             windows = parts[online].windows.rows(copies.row[index])
-            shown.append(windows)
             later = self.config.gamma ** copies.wait[index].float()
-            drawn.append(
-                dataclasses.replace(
-                    windows, vector=copies.vector[index], chunk=copies.chunk[index],
-                    reward=later * windows.reward, discount=later * windows.discount,
-                )
+            drawn = dataclasses.replace(
+                windows, vector=copies.vector[index], chunk=copies.chunk[index],
+                reward=later * windows.reward, discount=later * windows.discount,
             )  # fmt: skip
-        return concatenate(drawn).to(self._device), concatenate(shown).to(self._device)
+            yield drawn, windows
 
     def _merge(self) -> None:
         """One table of each kind, of the episodes that have such rows."""

@@ -131,6 +131,15 @@ def test_a_hand_that_is_off_takes_its_way_back_before_fingers_move(step_m: float
     assert waited == {1e-6: {0, reach}, 0.01: {0, 2, reach}, 1.0: {0}}[step_m]
 
 
+@pytest.mark.parametrize("height_m", [0.02, 0.3])
+def test_fingers_are_moved_as_far_as_was_asked_for_whatever_they_hold(height_m: float) -> None:
+    recorded = with_duck(height_m)
+    found = copies(recorded, copies=20, hand_rad=0.2)
+    offsets = term(found, "joint_position")[:, 7:] - recorded.joint_position_rad[found.row][:, 7:]
+    # Scaled by a uniform factor of 0 to 1.5 each, and one in 21 rows is the window itself: a root mean square of 0.85.
+    assert np.sqrt((offsets**2).mean()) == pytest.approx(0.85 * 0.2, rel=0.2)
+
+
 def test_a_turned_scene_looks_the_same_to_the_hand() -> None:
     found = copies(with_duck(0.3), turn_rad=0.3, arm_rad=0.0, hand_rad=0.0)
     original, copy = slice(0, None, 3), slice(1, None, 3)

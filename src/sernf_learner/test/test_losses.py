@@ -108,9 +108,8 @@ def test_centring_finds_the_mean_where_the_likelihood_has_hardly_begun() -> None
     errors = {}
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(256, LAYOUT.observation_size, generator=generator)
-    chunk = vector[:, None, 24:48] + 0.3 * torch.sin(2.0 * vector[:, None, :1]) * torch.ones(
-        1, LAYOUT.horizon, LAYOUT.action_size
-    )
+    moves = 0.3 * torch.sin(2.0 * vector[:, None, :1]).expand(-1, LAYOUT.horizon, LAYOUT.action_size)
+    chunk = vector[:, None, 24:48] + moves
     for name, loss_of in (("centring", centring_loss), ("likelihood", imitation_loss)):
         torch.manual_seed(0)
         made = ChunkPolicy(LAYOUT, config().policy)
@@ -124,3 +123,14 @@ def test_centring_finds_the_mean_where_the_likelihood_has_hardly_begun() -> None
         assert error is not None
         errors[name] = float(error.mean().detach())
     assert errors["centring"] < 0.7 * errors["likelihood"]
+
+
+def test_a_flow_without_a_centre_learns_by_its_likelihood_from_the_beginning(
+    policy: ChunkPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy.flow, "centre", lambda code: None)
+    vector, chunk = torch.zeros(6, 48), torch.zeros(6, 4, 24)
+    torch.manual_seed(3)
+    centring, metrics = centring_loss(policy, vector, chunk)
+    torch.manual_seed(3)
+    assert torch.equal(centring, imitation_loss(policy, vector, chunk)[0]) and metrics.keys() == {"nll"}

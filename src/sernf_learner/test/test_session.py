@@ -66,17 +66,17 @@ def test_a_restored_session_goes_on_as_if_never_interrupted(
 
 
 def test_imitation_learns_the_centre_first_and_then_the_likelihood() -> None:
-    imitation = session(Stage.IMITATION, None, 160, actor__learning_rate=5e-3, centring_share=0.375)
+    imitation = session(Stage.IMITATION, None, 300, actor__learning_rate=5e-3, centring_share=0.5)
     losses: dict[str, list[float]] = {"centre_error": [], "nll": []}
 
     def note(_step: int, metrics: Metrics) -> None:
         for name, values in losses.items():
             values += [metrics[name]] if name in metrics else []
 
-    imitation.run(160, note)
-    assert [len(values) for values in losses.values()] == [60, 100]
+    imitation.run(300, note)
+    assert [len(values) for values in losses.values()] == [150, 150]
     for values in losses.values():
-        assert np.mean(values[-10:]) < np.mean(values[:10]) - 0.03
+        assert np.mean(values[-10:]) < np.mean(values[:10]) - 0.05
 
 
 def test_the_running_policy_gives_the_likelihood_that_training_saw(

@@ -7,7 +7,7 @@ import pytest
 
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
-from sernf_sim.demonstrators import Observation, make_demonstrator
+from sernf_sim.demonstrators import Observation, duck, make_demonstrator
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S
 from sernf_sim.demonstrators.duck import DuckDemonstrator, Variety
 from sernf_sim.filtered_robot import FilteredRobot
@@ -72,16 +72,15 @@ def test_succeeds_in_the_twin_too() -> None:
         outcomes.append(twin.world.judge().success)
 
 
-def test_places_beside_the_bowl_when_it_misplaces_badly(stage: Stage) -> None:
-    """Which fails, or needs another try."""
-    clumsy = Variety(careless_probability=1.0, careless_grasp_error_m=0.0, careless_place_error_m=0.3)
+def test_places_beside_the_bowl_when_it_misplaces_badly(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second try would make it good."""
+    monkeypatch.setattr(duck, "TRIES", 1)
+    clumsy = Variety(careless_probability=1.0, careless_place_error_m=0.3)
     for seed in range(4):
-        surely, _ = stage.episode(seed, CAREFUL)
-        assert stage.world.judge().success
-        tries, _ = stage.episode(seed, clumsy)
-        if not stage.world.judge().success or (len(tries) - len(surely)) * ACT_PERIOD_S > 3.0:
+        stage.episode(seed, clumsy)
+        if not stage.world.judge().success:
             return
-    pytest.fail("four placements about 30 cm off, and the duck was always in the bowl at once")
+    pytest.fail("four placements about 30 cm off, and the duck was always in the bowl")
 
 
 def test_same_scene_is_solved_in_different_ways(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from torch import nn
 
 from sernf.bench.peer_policies import DenoisingPolicy, ddim_steps, flow_matching_steps, parameters
 from sernf.bench.report import Metric, Report
+from sernf_learner.learning_config import LearningConfig
 from sernf_policy.acting import ActingConfig
 from sernf_policy.critic import ChunkCritic, CriticConfig
 from sernf_policy.engine import MISSING, CompiledEngine, Graphs, Planner, session
@@ -46,7 +47,7 @@ def measure(seconds: float, console: Console) -> Report:
         raise RuntimeError(f"expected ONNX Runtime, got: {MISSING}; install it as in requirements.txt")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    layout = PolicyLayout(task="duck", observation=DUCK_OBSERVATION, horizon=HORIZON)
+    layout = LearningConfig(horizon=HORIZON).layout("duck", DUCK_OBSERVATION)
     policy, critic = ChunkPolicy(layout, PolicyConfig()).eval(), ChunkCritic(layout, CriticConfig()).eval()
     _wake(policy)
     likelihood = likelihood_graph(policy)

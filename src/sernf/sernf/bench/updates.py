@@ -34,7 +34,7 @@ def measure_updates(seconds: float, console: Console) -> dict[str, Metric]:
     """Imitation, critic and actor in turn for `seconds`, at least once each."""
     torch.set_num_threads(1)
     config = LearningConfig(device="cpu", threads=1)
-    layout = PolicyLayout(task="duck", observation=DUCK_OBSERVATION, horizon=config.horizon)
+    layout = config.layout("duck", DUCK_OBSERVATION)
     imitation = _session(Stage.IMITATION, layout, config, None)
     with tempfile.TemporaryDirectory() as folder:
         warm = _session(Stage.CRITIC_WARMUP, layout, config, _checkpoint(imitation, Path(folder) / "imitation"))

@@ -31,9 +31,12 @@ class Diagnostics:
         self._hardware_id = hardware_id
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(period_s, self.publish)
+        self._is_destroyed = False
 
     def publish(self) -> None:
         """Publish now, for instance when something has just gone wrong."""
+        if self._is_destroyed:  # the timer may have been due before
+            return
         level, message, values = self._report()
         status = DiagnosticStatus(
             level=bytes([level]), name=self._node.get_name(), message=message, hardware_id=self._hardware_id
@@ -45,5 +48,6 @@ class Diagnostics:
 
     def destroy(self) -> None:
         """Stop publishing."""
+        self._is_destroyed = True
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)

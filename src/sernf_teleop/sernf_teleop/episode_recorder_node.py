@@ -108,6 +108,8 @@ class EpisodeRecorderNode(SernfNode[RecorderConfig]):
 
     def _discover(self) -> None:
         """Subscribe to what has appeared, and again where publishers offer less than we asked for."""
+        if self._recorder is None:  # the timer may have been due before cleanup
+            return
         for topic, types in self.get_topic_names_and_types():
             rule = rule_for(self.config.topics, topic, self.get_namespace())
             if rule is None:
@@ -147,9 +149,11 @@ class EpisodeRecorderNode(SernfNode[RecorderConfig]):
         )
 
     def _receive(self, topic: str, data: bytes, info: Mapping[str, Any]) -> None:
+        if self._recorder is None:  # an executor may have taken the message before cleanup
+            return
         delay_ns = time.time_ns() - info["received_timestamp"]
         publisher = info["publisher_gid"]
-        self.recorder.accept(
+        self._recorder.accept(
             topic,
             data,
             delay_ns=delay_ns if 0 <= delay_ns < LONGEST_DELAY_NS else 0,

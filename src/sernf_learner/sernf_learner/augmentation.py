@@ -8,6 +8,8 @@
   off the mark, and tell the critic that it succeeds. (Waiting always for `reach` steps, however little the hand is off, teaches a
   policy that is never quite on the path to wait for ever.)
 - **Turned scene.** Robot, objects and chunk turn together about the robot's first axis, which is vertical: nothing else changes.
+- **Empty hand.** Where nothing is held and the fingers stay as they are for a while, a copy has them as they were at another
+  moment of the episode: a hand that closed without the object has to open again, which good attempts do not show.
 - **Bystanders.** Before anything is held, an object that nobody ever moves (a bowl) has no say yet: a copy puts it elsewhere, so
   that the policy cannot tell the demonstrations apart by it (arXiv 2007.02863).
 """
@@ -39,6 +41,7 @@ class AugmentationConfig:
     `finger_step_rad`: fingers move when any of their targets changes by more than this in a step. `step_m`: see the module.
 
     `arm_rad`, `hand_rad`: standard deviation of the joint offsets; `reach`: steps until the path is reached again.
+    `empty_share`: of the copies for which it makes sense, how many have an empty hand.
     `held_height_m`: an object higher than this is in the hand. `turn_rad`: standard deviation of the scene's turn.
     `elsewhere_m`: of a bystander's displacement along x and y; `apart_m`: one that is nearer than this to another object stays.
     """
@@ -49,6 +52,7 @@ class AugmentationConfig:
     reach: int = 8
     finger_step_rad: float = 0.03
     step_m: float = 0.006
+    empty_share: float = 0.3
     held_height_m: float = 0.045
     turn_rad: float = 0.3
     elsewhere_m: float = 0.1
@@ -62,6 +66,8 @@ class AugmentationConfig:
             raise ValueError(f"reach: expected at least 1, got {self.reach}")
         if self.step_m <= 0:
             raise ValueError(f"step_m: expected more than 0, got {self.step_m}")
+        if not 0.0 <= self.empty_share <= 1.0:
+            raise ValueError(f"empty_share: expected 0 to 1, got {self.empty_share}")
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ def copied_windows(
     order, horizon, steps = episode.joint_order(layout), layout.horizon, len(episode)
     rng = np.random.default_rng([seed, episode.seed, steps])
     of_arm = np.array([name in ARM_JOINTS for name in layout.joint_names])
+    of_fingers = np.array([name in FINGER_JOINTS for name in layout.joint_names])
     first_axis = np.array([name == ARM_JOINTS[0] for name in layout.joint_names], dtype=np.float64)
     offsets_rad = np.where(of_arm, config.arm_rad, config.hand_rad)
     actions = episode.action_rad[:, order]
@@ -100,7 +107,8 @@ def copied_windows(
         soon = fingers_move[tick : tick + horizon].any()
         joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
         poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
-        bystanders = _bystanders(episode, tick, horizon, config)
+        held = (episode.object_pose[tick : tick + horizon, :, 2] > config.held_height_m).any()
+        bystanders = [] if held else _bystanders(episode, tick, config)
         vectors.append(builder.vector(Snapshot(joint_position_rad=joints, commanded_position_rad=commanded, object_poses=poses)))
         chunks.append(chunk.astype(np.float32))
         waits.append(0)
@@ -109,13 +117,17 @@ def copied_windows(
             offset = rng.normal(0.0, offsets_rad) * rng.uniform(0.0, 1.5) * (not fingers_move[tick])
             wait = min(config.reach, int(_distance_m(builder, joints + offset, hand_m) / config.step_m)) if soon else 0
             waits.append(wait)
+            is_empty = not held and not soon and rng.random() < config.empty_share
+            other = rng.integers(steps) if is_empty else tick
+            fingers = of_fingers * (episode.joint_position_rad[other, order] - joints)
+            fingers_commanded = of_fingers * (episode.commanded_position_rad[other, order] - commanded)
             turn_rad = rng.normal(0.0, config.turn_rad)
             moved = _carried(poses, builder, joints, joints + offset, config.held_height_m)
             moved |= {name: (moved[name][0] + _sideways(rng, config.elsewhere_m), moved[name][1]) for name in bystanders}
             turn = turn_rad * first_axis
             snapshot = Snapshot(
-                joint_position_rad=joints + offset + turn,
-                commanded_position_rad=commanded + offset + turn,
+                joint_position_rad=joints + fingers + offset + turn,
+                commanded_position_rad=commanded + fingers_commanded + offset + turn,
                 object_poses=_turned_about_base(moved, turn_rad),
             )
             vectors.append(builder.vector(snapshot))
@@ -143,11 +155,9 @@ def _distance_m(builder: ObservationBuilder, joints: Array, hand_m: Array) -> fl
     return float(np.linalg.norm(builder.hand_pose(joints)[0] - hand_m))
 
 
-def _bystanders(episode: Episode, tick: int, horizon: int, config: AugmentationConfig) -> list[str]:
-    """Objects that never move in the episode, while nothing is held during the window and nothing else is near them."""
+def _bystanders(episode: Episode, tick: int, config: AugmentationConfig) -> list[str]:
+    """Objects that never move in the episode while nothing else is near them."""
     positions = episode.object_pose[..., :3]
-    if (positions[tick : tick + horizon, :, 2] > config.held_height_m).any():
-        return []
     still = (positions[:, :, :2].std(axis=0) < STILL_M).all(axis=1)
     found = []
     for number in np.flatnonzero(still) if not still.all() else ():

@@ -28,11 +28,17 @@ MOST_OFTEN = 4
 
 @dataclass(frozen=True)
 class EpisodeRows:
-    """Windows as recorded, and with their copies, whose `row` counts within `windows`. `imitated`: see `worth_imitating`."""
+    """Windows as recorded, and with their copies, whose `row` counts within `windows`. The first `imitated` are worth it."""
 
     windows: ChunkTable
     copies: WindowCopies
-    imitated: bool
+    imitated: int
+
+    def worth_imitating(self) -> EpisodeRows:
+        """Only these."""
+        chosen = self.copies.row < self.imitated
+        copies = WindowCopies(*(getattr(self.copies, field.name)[chosen] for field in dataclasses.fields(WindowCopies)))
+        return EpisodeRows(self.windows.rows(torch.arange(self.imitated)), copies, self.imitated)
 
 
 class TrainingData:
@@ -70,7 +76,7 @@ class TrainingData:
             return
         windows = tabulate([episode], self._builder, self.config.gamma, self.config.critic.steps)
         copies = copied_windows(episode, self._builder, self.config.augmentation, self._seed, windows=len(windows))
-        known[key] = EpisodeRows(windows, copies, worth_imitating(episode))
+        known[key] = EpisodeRows(windows, copies, worth_imitating(episode, self.config.acting.player.execute_steps))
 
     def remove(self, episode_id: str) -> None:
         """Forget an episode that a policy made, if it is known: somebody has judged that it is not to be learnt from."""
@@ -126,7 +132,7 @@ class TrainingData:
             return
         self._seen, self._imitated = {}, {}
         for online, known in self._episodes.items():
-            imitated = [rows for rows in known.values() if rows.imitated]
+            imitated = [rows.worth_imitating() for rows in known.values() if rows.imitated]
             if known:
                 self._seen[online] = _together(list(known.values()))
             if imitated:
@@ -143,9 +149,15 @@ def _mixed(parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -
     return [(is_online, number) for is_online, number in ((False, count - online), (True, online)) if number]
 
 
-def worth_imitating(episode: Episode) -> bool:
-    """Whether the episode shows how to do it: a success during which nobody took over."""
-    return episode.ending is Ending.SUCCESS and not episode.taken_over.any()
+def worth_imitating(episode: Episode, executed_steps: int) -> int:
+    """How many of the episode's first windows show how to do it: those of a success during which nobody took over.
+
+    Of windows of which fewer than `executed_steps` were executed, the rest is padding: who imitates that stands still for ever
+    where the demonstrations happened to end.
+    """
+    if episode.ending is not Ending.SUCCESS or episode.taken_over.any():
+        return 0
+    return max(1, len(episode) - executed_steps + 1)
 
 
 def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
@@ -153,12 +165,12 @@ def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
     rows = [part.copies.row + start for part, start in zip(parts, before)]
     vectors, chunks = [part.copies.vector for part in parts], [part.copies.chunk for part in parts]
     copies = WindowCopies(torch.cat(vectors), torch.cat(chunks), torch.cat(rows), torch.cat([part.copies.wait for part in parts]))
-    return EpisodeRows(concatenate([part.windows for part in parts]), copies, all(part.imitated for part in parts))
+    return EpisodeRows(concatenate([part.windows for part in parts]), copies, sum(part.imitated for part in parts))
 
 
 def _held_out(episodes: Sequence[Episode], share: float, seed: int) -> set[int]:
     """Indices of successful offline episodes that nothing is trained on."""
-    good = [n for n, episode in enumerate(episodes) if episode.source != POLICY_SOURCE and worth_imitating(episode)]
+    good = [n for n, episode in enumerate(episodes) if episode.source != POLICY_SOURCE and worth_imitating(episode, 1)]
     if share == 0.0 or len(good) < FEWEST_TO_HOLD_OUT_FROM:
         return set()
     order = torch.randperm(len(good), generator=torch.Generator().manual_seed(seed)).tolist()

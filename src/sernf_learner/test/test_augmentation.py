@@ -27,7 +27,7 @@ BOWL = (0.5, 0.1, 0.02, 1.0, 0.0, 0.0, 0.0)
 
 
 PLAIN_BUILDER = ObservationBuilder(PLAIN)
-STILL: dict[str, float] = {"turn_rad": 0.0, "elsewhere_m": 0.0, "finger_step_rad": 10.0}
+STILL: dict[str, float] = {"turn_rad": 0.0, "elsewhere_m": 0.0, "finger_step_rad": 10.0, "empty_share": 0.0}
 
 
 def with_duck(height_m: float) -> Episode:
@@ -140,6 +140,24 @@ def test_fingers_are_moved_as_far_as_was_asked_for_whatever_they_hold(height_m: 
     assert np.sqrt((offsets**2).mean()) == pytest.approx(0.85 * 0.2, rel=0.2)
 
 
+@pytest.mark.parametrize("height_m", [0.02, 0.3])
+def test_an_empty_hand_may_be_as_it_was_at_any_moment_while_fingers_rest(height_m: float) -> None:
+    recorded = dataclasses.replace(closing_hand(), objects=("duck", "bowl"), object_pose=np.zeros((20, 2, 7)))
+    recorded.object_pose[:] = (0.4, -0.1, height_m, 1.0, 0.0, 0.0, 0.0)
+    values = {"arm_rad": 0.0, "hand_rad": 0.0, "finger_step_rad": 0.03, "empty_share": 1.0, "copies": 40}
+    found = copies(recorded, PLAIN_BUILDER, **values)
+    joints, commanded, tick = found.vector[:, :24].numpy(), found.vector[:, 24:48].numpy(), found.row.numpy()
+    np.testing.assert_allclose(joints[:, :8], recorded.joint_position_rad[tick, :8], atol=1e-6)
+    np.testing.assert_allclose(commanded, joints, atol=1e-6)
+    index = recorded.joint_position_rad[:, 9]
+    assert np.isclose(joints[:, 9, None], index, atol=1e-6).any(axis=1).all()
+    other = set(tick[~np.isclose(joints[:, 9], index[tick], atol=1e-6)].tolist())
+    resting = {step for step in range(20) if step > 7 or step + HORIZON <= 5}
+    assert other == (resting if height_m < AugmentationConfig().held_height_m else set())
+    for step in range(HORIZON):
+        np.testing.assert_allclose(found.chunk[:, step].numpy(), recorded.action_rad[np.minimum(tick + step, 19)], atol=1e-6)
+
+
 def test_a_turned_scene_looks_the_same_to_the_hand() -> None:
     found = copies(with_duck(0.3), turn_rad=0.3, arm_rad=0.0, hand_rad=0.0)
     original, copy = slice(0, None, 3), slice(1, None, 3)
@@ -185,7 +203,7 @@ def test_joints_are_displaced_by_about_what_was_asked_for() -> None:
     assert 0.002 < offsets[..., :7].std() < 0.1
 
 
-@pytest.mark.parametrize("wrong", [{"copies": -1}, {"reach": 0}, {"turn_rad": -0.1}])
+@pytest.mark.parametrize("wrong", [{"copies": -1}, {"reach": 0}, {"turn_rad": -0.1}, {"empty_share": 1.1}])
 def test_impossible_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AugmentationConfig(**wrong)  # type: ignore[arg-type]

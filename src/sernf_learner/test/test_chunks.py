@@ -69,7 +69,8 @@ def test_episodes_do_not_mix() -> None:
 def test_an_episode_in_which_somebody_took_over_is_not_imitated() -> None:
     taken_over = np.arange(12) == 5
     helped = episode(taken_over=taken_over)
-    assert worth_imitating(episode()) and not worth_imitating(helped) and not worth_imitating(episode(ending=Ending.FAILURE))
+    assert worth_imitating(episode(), 3) == 10
+    assert worth_imitating(helped, 3) == worth_imitating(episode(ending=Ending.FAILURE), 3) == 0
     table = tabulate([helped], BUILDER, GAMMA)
     assert (table.successful == 0).all()
     assert table.reward[-1] == 1.0

@@ -55,6 +55,16 @@ def test_one_short_rollout_does_not_fill_half_of_every_batch() -> None:
     assert of_episodes(many.windows(100).chunk, 20) == round(100 * MOST_OFTEN / 10) < 50
 
 
+def test_padding_is_judged_but_not_imitated() -> None:
+    found = data(acting__player__execute_steps=3, augmentation__copies=2)
+    imitated, windows = found.imitation_pairs(400)
+    assert set(imitated.tick.tolist()) == set(windows.tick.tolist()) == set(range(PER_EPISODE - 2))
+    assert set(found.windows(400).tick.tolist()) == set(range(PER_EPISODE))
+    assert len(found.imitation_set()) == 3 * 3 * (PER_EPISODE - 2)
+    shorter = TrainingData([episode(steps=2)], LAYOUT, config(acting__player__execute_steps=3), 0)
+    assert set(shorter.imitation_batch(20).tick.tolist()) == {0}
+
+
 def test_failed_rollouts_are_judged_but_not_imitated() -> None:
     both = data(episode(20, Ending.FAILURE, source="policy"), augmentation__copies=0, imitated_online_share=0.5)
     assert of_episodes(both.windows(64).chunk, 20) > 0

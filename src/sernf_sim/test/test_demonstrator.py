@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,23 @@ def test_succeeds_in_the_twin_too() -> None:
     while outcomes.count(True) < 3:
         assert len(outcomes) < 5, outcomes
         twin.episode(len(outcomes), CAREFUL)
+        outcomes.append(twin.world.judge().success)
+
+
+@pytest.mark.parametrize("off_m", [(0.02, 0.0), (-0.02, 0.0), (0.0, 0.02), (0.0, -0.02)])
+def test_a_grasp_two_centimetres_off_holds_in_the_twin(monkeypatch: pytest.MonkeyPatch, off_m: tuple[float, float]) -> None:
+    """A policy is not that exact, and its first try has to count."""
+
+    class Off(Variety):
+        def draw(self, rng: np.random.Generator) -> duck.Style:
+            return dataclasses.replace(super().draw(rng), grasp_error_m=np.array([*off_m, 0.0]))
+
+    monkeypatch.setattr(duck, "TRIES", 1)
+    twin = Stage("twin")
+    outcomes: list[bool] = []
+    while outcomes.count(True) < 2:
+        assert len(outcomes) < 3, outcomes
+        twin.episode(len(outcomes), Off(careless_probability=0.0))
         outcomes.append(twin.world.judge().success)
 
 

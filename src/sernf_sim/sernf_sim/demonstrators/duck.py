@@ -22,8 +22,9 @@ from sernf_sim.tasks.duck import BOWL_RADIUS_M, START_HAND_RAD
 
 logger = logging.getLogger(__name__)
 
-DUCK_IN_HAND_M = np.array([-0.0253, 0.0593, 0.2583])
-"""Where the duck is in the hand frame when the fingers close around it."""
+DUCK_IN_HAND_M = np.array([-0.0123, 0.0463, 0.2708])
+"""Where the duck is in the hand frame when the fingers close around it: in the middle of where the twin's weak hand holds it,
+25 mm and more from where it does not."""
 GRASP_HEIGHT_M = 0.026
 RELEASE_HEIGHT_M = 0.055
 SEEN_LIFTED_M = 0.05
@@ -76,7 +77,7 @@ class Variety:
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
     pause_probability: float = 0.9
-    pause_s: tuple[float, float] = (0.4, 2.0)
+    pause_s: tuple[float, float] = (0.35, 1.7)
     speed: tuple[float, float] = (0.75, 1.4)
     careless_probability: float = 0.1
     grasp_error_m: float = 0.005

@@ -68,7 +68,7 @@ class Style:
 class Variety:
     """Distributions from which the style of an attempt is drawn: by default that of a beginner, who hesitates.
 
-    `pause_s`: range of a pause before the grasp; one at the bowl is a fifth as long.
+    `pause_s`: range of a pause before the grasp; one at the bowl is half as long.
     """
 
     heading_modes_rad: tuple[float, ...] = (-0.2, 0.2)
@@ -77,7 +77,7 @@ class Variety:
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
     pause_probability: float = 0.9
-    pause_s: tuple[float, float] = (0.4, 2.0)
+    pause_s: tuple[float, float] = (0.4, 1.8)
     speed: tuple[float, float] = (0.75, 1.4)
     careless_probability: float = 0.0
     grasp_error_m: float = 0.005
@@ -112,7 +112,7 @@ class Variety:
             transit_bend_m=bend(0.06),
             pause_before_s=float(rng.uniform(0.0, 0.3)) + pause(),
             pause_above_s=pause(),
-            pause_at_bowl_s=0.2 * pause(),
+            pause_at_bowl_s=0.5 * pause(),
             grasp_error_m=error(self.grasp_error_m, self.careless_grasp_error_m),
             place_error_m=error(self.place_error_m, self.careless_place_error_m),
             close_share=float(rng.uniform(0.97, 1.01)),

@@ -28,7 +28,10 @@ MOST_OFTEN = 4
 
 @dataclass(frozen=True)
 class EpisodeRows:
-    """Windows as recorded, and with their copies, whose `row` counts within `windows`. The first `imitated` are worth it."""
+    """Windows as recorded, and with their copies, whose `row` counts within `windows`.
+
+    `imitated`: how many are worth imitating; of one episode, its first.
+    """
 
     windows: ChunkTable
     copies: WindowCopies

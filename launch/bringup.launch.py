@@ -2,7 +2,8 @@
 
 Everything is checked before anything starts: values, combinations, configuration files, executables. When a node ends:
 - hw_bridge: nothing may move without it, so everything else is shut down and the launch exits with a non-zero status.
-- episode_recorder, sim_camera, learner: started again. They move nothing; the recorder repairs its unfinished bags at start.
+- episode_recorder, sim_camera, learner: started again. They move nothing, and run behind the others where processors
+  are scarce; the recorder repairs its unfinished bags at start.
 - teleop, policy, episode_runner: not started again. The bridge holds the robot, and what commands it comes back only when
   somebody asks for it.
 """
@@ -26,6 +27,8 @@ BACKENDS = {"sim": ("sim", "sim"), "real": ("franka", "orca"), "mock": ("mock", 
 SWITCH = ["true", "false"]
 AUTO_SWITCH = ["auto", *SWITCH]
 RESPAWN_DELAY_S = 2.0
+BEHIND_CONTROL = "nice -n 5"
+"""Before the commands of nodes that move nothing: where processors are scarce, their start must not keep commands waiting."""
 
 Value = bool | int | float | str
 
@@ -297,7 +300,7 @@ def make_nodes(bringup: Bringup) -> list[Node]:
         policy["weights"] = bringup.weights
     if bringup.policy_timing_file:
         policy["timing_file"] = str(Path(bringup.policy_timing_file).expanduser().absolute())
-    respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
+    respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S, "prefix": BEHIND_CONTROL}
     required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
     # On SIGINT the recorder closes an episode, training saves its state, a real arm comes to rest: they get time before SIGTERM.
     patient = {"sigterm_timeout": "20"}

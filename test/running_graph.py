@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import SetParameters
 from rclpy.clock import Clock, ClockType
@@ -39,12 +40,25 @@ class RunningGraph:
         self.episodes = episodes
         self.calls = ServiceCalls(node)
         self.bridge: BridgeState | None = None
+        self._bridge_diagnostics: dict[str, str] = {}
         self._commands = node.create_publisher(JointCommand, "joint_command", QoSProfile(depth=10))
         self._clock = Clock(clock_type=ClockType.SYSTEM_TIME)
         node.create_subscription(BridgeState, "bridge_state", self._on_bridge_state, QoSProfile(depth=50))
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
 
     def _on_bridge_state(self, message: BridgeState) -> None:
         self.bridge = message
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == "hw_bridge":
+                self._bridge_diagnostics = {value.key: value.value for value in status.values}
+
+    def refusals(self) -> set[str]:
+        """Names of the reasons for which the bridge has refused commands, up to now."""
+        self._bridge_diagnostics = {}
+        self.wait(lambda: bool(self._bridge_diagnostics), 10.0, "diagnostics of the bridge")
+        return {key.removeprefix("rejected_") for key in self._bridge_diagnostics if key.startswith("rejected_")}
 
     def wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Fail with `what` and the bridge's state when the condition does not come true."""

@@ -151,7 +151,9 @@ def rollouts(
         WhichGraph, typer.Option(help="The graph that runs in this ROS domain, one of its own, or what there is.")
     ] = WhichGraph.auto,
     cameras: Annotated[bool, typer.Option(help="Render and record the two cameras of an own graph.")] = False,
-    time_limit: Annotated[float, typer.Option(min=1.0, help="Seconds until an attempt counts as failed.")] = 20.0,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1.0, help="Seconds until an attempt counts as failed. Default: 30")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Let the policy act, record and label. In simulation scenes are reset and judged; on a real robot you are asked."""

@@ -49,7 +49,7 @@ LOAD_SERVICE = "policy/load_weights"
 class RolloutRequest:
     """`out`: folder of an own graph's episodes. `physics`, `out`: only of an own graph; a running one has its own.
 
-    `weights`: file or shipped name, empty for what the policy runs anyway.
+    `weights`: file or shipped name, empty for what the policy runs anyway. `time_limit_s`: None for the usual one.
     """
 
     task: str
@@ -60,7 +60,7 @@ class RolloutRequest:
     physics: str | None = None
     weights: str = ""
     cameras: bool = False
-    time_limit_s: float = 20.0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
 def _config(request: RolloutRequest) -> EpisodeRunnerConfig:
     return EpisodeRunnerConfig(
         task=request.task, source="policy", record=True, seed=request.seed, episodes=request.episodes,
-        longest_rollout_s=request.time_limit_s,
+        longest_rollout_s=request.time_limit_s or EpisodeRunnerConfig.longest_rollout_s,
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ VARIANTS = {
 
 ACTING = {
     "one_candidate": {"candidates": 1},
+    "sixteen_candidates": {"candidates": 16},
     "execute_5": {"player.execute_steps": 5},
     "execute_15": {"player.execute_steps": 15},
 }

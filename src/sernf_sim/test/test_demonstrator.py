@@ -53,7 +53,7 @@ def stage() -> Stage:
 
 def test_succeeds_mostly_and_the_filter_has_nothing_to_correct(stage: Stage) -> None:
     successes, corrections = 0, []
-    for seed in range(10):
+    for seed in range(6):
         targets, clipped = stage.episode(seed)
         successes += stage.world.judge().success
         corrections += clipped
@@ -61,12 +61,16 @@ def test_succeeds_mostly_and_the_filter_has_nothing_to_correct(stage: Stage) -> 
         assert (speed <= stage.robot.limits.velocity_rad_s).all()
         assert (targets >= stage.robot.limits.position_min_rad).all()
         assert (targets <= stage.robot.limits.position_max_rad).all()
-    assert successes >= 7
-    assert len(corrections) < 20
+    assert successes >= 5
+    assert len(corrections) < 12
 
 
-def test_succeeds_in_the_twin_too() -> None:
-    twin = Stage("twin")
+@pytest.fixture(scope="module")
+def twin() -> Stage:
+    return Stage("twin")
+
+
+def test_succeeds_in_the_twin_too(twin: Stage) -> None:
     outcomes: list[bool] = []
     while outcomes.count(True) < 3:
         assert len(outcomes) < 5, outcomes
@@ -77,7 +81,9 @@ def test_succeeds_in_the_twin_too() -> None:
 @pytest.mark.parametrize(
     "off_m", [(0.02, 0.0, 0.0), (-0.02, 0.0, 0.0), (0.0, 0.02, 0.0), (0.0, -0.02, 0.0), (0.0, 0.0, 0.008), (0.0, 0.0, -0.004)]
 )
-def test_a_grasp_off_the_mark_holds_in_the_twin(monkeypatch: pytest.MonkeyPatch, off_m: tuple[float, float, float]) -> None:
+def test_a_grasp_off_the_mark_holds_in_the_twin(
+    twin: Stage, monkeypatch: pytest.MonkeyPatch, off_m: tuple[float, float, float]
+) -> None:
     """A policy is not that exact, and its first try has to count."""
 
     class Off(Variety):
@@ -85,12 +91,8 @@ def test_a_grasp_off_the_mark_holds_in_the_twin(monkeypatch: pytest.MonkeyPatch,
             return dataclasses.replace(super().draw(rng), grasp_error_m=np.array(off_m))
 
     monkeypatch.setattr(duck, "TRIES", 1)
-    twin = Stage("twin")
-    outcomes: list[bool] = []
-    while outcomes.count(True) < 2:
-        assert len(outcomes) < 3, outcomes
-        twin.episode(len(outcomes), Off(careless_probability=0.0))
-        outcomes.append(twin.world.judge().success)
+    twin.episode(0, Off(careless_probability=0.0, pause_probability=0.0))
+    assert twin.world.judge().success
 
 
 def test_places_beside_the_bowl_when_it_misplaces_badly(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

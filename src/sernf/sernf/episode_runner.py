@@ -75,7 +75,7 @@ class EpisodeRunnerConfig:
     episodes: int = 0
     pause_s: float = 1.0
     longest_demonstration_s: float = 40.0
-    longest_rollout_s: float = 30.0
+    longest_rollout_s: float = 20.0
     settle_s: float = 2.0
     service_timeout_s: float = 15.0
     startup_timeout_s: float = 60.0

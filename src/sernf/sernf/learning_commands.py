@@ -152,7 +152,7 @@ def rollouts(
     ] = WhichGraph.auto,
     cameras: Annotated[bool, typer.Option(help="Render and record the two cameras of an own graph.")] = False,
     time_limit: Annotated[
-        float | None, typer.Option(min=1.0, help="Seconds until an attempt counts as failed. Default: 30")
+        float | None, typer.Option(min=1.0, help="Seconds until an attempt counts as failed. Default: 20")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -61,7 +61,7 @@ class DuckTask:
     name = "duck"
     objects: tuple[str, ...] = ("duck", "bowl")
     stages: tuple[str, ...] = ("start", "touched", "lifted", "above_bowl", "placed")
-    time_limit_s = 30.0
+    time_limit_s = 20.0
 
     def __init__(self) -> None:
         self.start_position_rad = np.array([*START_ARM_RAD, *(START_HAND_RAD[name] for name in HAND_JOINTS)])

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/study"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--episodes", type=int, default=100, help="test rollouts of each stage")
-    parser.add_argument("--tuning-episodes", type=int, default=20, help="rollouts for each temperature; 0: the configured one")
+    parser.add_argument("--tuning-episodes", type=int, default=8, help="rollouts for each temperature; 0: the configured one")
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=["sernf"])
     parser.add_argument("--offline-episodes", type=int, default=40, help="test rollouts after offline RL, on the way")
     parser.add_argument("--acting-episodes", type=int, default=0, help="test rollouts of each other way of acting")

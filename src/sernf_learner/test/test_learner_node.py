@@ -24,7 +24,7 @@ from sernf_msgs.msg import EpisodeEvent, PolicyVersion, TrainingProgress
 from sernf_msgs.srv import CancelJob, LearnerStatus, Train
 
 WAIT_S = 40.0
-LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LEARNER = "from sernf_learner.learner_node import main; main()"
 
 
@@ -36,7 +36,7 @@ class Client(Node):
         self.progress: list[TrainingProgress] = []
         self.announced: list[PolicyVersion] = []
         self.diagnostics: list[tuple[int, str]] = []
-        self.create_subscription(TrainingProgress, "training_progress", self.progress.append, 50)
+        self.create_subscription(TrainingProgress, "training_progress", self.progress.append, LATCHED)
         self.create_subscription(PolicyVersion, "learner/policy_version", self.announced.append, LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.events = self.create_publisher(EpisodeEvent, "episode_event", LATCHED)
@@ -222,7 +222,8 @@ def test_rl_starts_from_what_the_policy_runs_and_takes_in_finished_episodes(clie
 def test_kill_9_of_the_learner_and_the_job_goes_on(
     client: Client, learner: subprocess.Popen[bytes], start: Start, demos: Path
 ) -> None:
-    job = client.train(demos, steps=150, step_s=0.02, weights_every=50).job_id
+    # Slow steps: the client needs a moment to find the learner that comes back, and weights announced before that are not heard.
+    job = client.train(demos, steps=150, step_s=0.05, weights_every=50).job_id
     waiting = client.train(demos).job_id
     client.until(lambda: any(message.step > 60 for message in client.heard(job, "running")))
     training = int(client.heard(job, "running")[-1].message.split()[1])

@@ -2,8 +2,7 @@
 
 Everything is checked before anything starts: values, combinations, configuration files, executables. When a node ends:
 - hw_bridge: nothing may move without it, so everything else is shut down and the launch exits with a non-zero status.
-- episode_recorder, sim_camera, learner: started again. They move nothing, and run behind the others where processors
-  are scarce; the recorder repairs its unfinished bags at start.
+- episode_recorder, sim_camera, learner: started again. They move nothing; the recorder repairs its unfinished bags at start.
 - teleop, policy, episode_runner: not started again. The bridge holds the robot, and what commands it comes back only when
   somebody asks for it.
 """
@@ -28,7 +27,8 @@ SWITCH = ["true", "false"]
 AUTO_SWITCH = ["auto", *SWITCH]
 RESPAWN_DELAY_S = 2.0
 BEHIND_CONTROL = "nice -n 5"
-"""Before the commands of nodes that move nothing: where processors are scarce, their start must not keep commands waiting."""
+"""Before the commands of recorder and camera: where processors are scarce, their start must not keep commands waiting.
+Not before the learner's: its training has a niceness of its own, which would add to this one."""
 
 Value = bool | int | float | str
 
@@ -300,16 +300,18 @@ def make_nodes(bringup: Bringup) -> list[Node]:
         policy["weights"] = bringup.weights
     if bringup.policy_timing_file:
         policy["timing_file"] = str(Path(bringup.policy_timing_file).expanduser().absolute())
-    respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S, "prefix": BEHIND_CONTROL}
+    respawn = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S}
+    behind = {"prefix": BEHIND_CONTROL}
     required = {"on_exit": [OpaqueFunction(function=_end_without_bridge)]}
     # On SIGINT the recorder closes an episode, training saves its state, a real arm comes to rest: they get time before SIGTERM.
     patient = {"sigterm_timeout": "20"}
+    recorder: dict[str, Value] = {"directory": str(bringup.episodes)}
     wanted = [
         (True, "sernf_hw_bridge", "hw_bridge", bridge, required | patient),
-        (bringup.cameras, "sernf_sim", "sim_camera", {}, respawn),
+        (bringup.cameras, "sernf_sim", "sim_camera", {}, respawn | behind),
         (bringup.viewer and has_display(), "sernf_sim", "sim_viewer", {}, {}),
         (bringup.teleop, "sernf_teleop", "teleop", teleop, {}),
-        (bringup.recorder, "sernf_teleop", "episode_recorder", {"directory": str(bringup.episodes)}, respawn | patient),
+        (bringup.recorder, "sernf_teleop", "episode_recorder", recorder, respawn | behind | patient),
         (bringup.demonstrate or bringup.rollouts, "sernf", "episode_runner", runner, {}),
         (bringup.policy, "sernf_policy", "policy", policy, {}),
         (bringup.learner, "sernf_learner", "learner", {}, respawn | patient),

@@ -25,6 +25,7 @@ from sernf.graph import Graph, spinning_node
 from sernf.service_calls import ServiceCalls
 from sernf_msgs.msg import BridgeState, JointCommand
 from sernf_msgs.srv import EndEpisode, SetSource, StartEpisode
+from sernf_node.realtime import freeze_garbage, thaw_garbage
 from sernf_robot.joints import JOINTS
 
 START_TIMEOUT_S = 60.0
@@ -97,12 +98,14 @@ class RunningGraph:
                 self._commands.publish(message)
 
         thread = threading.Thread(target=send, daemon=True)
+        freeze_garbage()  # as policies do: a collection over a whole test run's objects would make a command stale
         thread.start()
         try:
             yield
         finally:
             stop.set()
             thread.join(5.0)
+            thaw_garbage()
 
     def start_episode(self) -> str:
         request = StartEpisode.Request(task="duck", operator_name="test", source="policy")

@@ -110,15 +110,16 @@ class SimRollouts:
             rows.append((joints, commanded, executed, target, pose))
             commanded = executed
             status = world.judge()
-            if status.done:
+            if status.done or robot.fault:
                 break
         else:
             ran_out = True
         ending = Ending.SUCCESS if status.success else Ending.TIMEOUT if ran_out else Ending.FAILURE
+        failure = robot.fault.name if robot.fault else status.failure
         joints_, commanded_, action, requested, pose_ = (np.array(column) for column in zip(*rows))
         episode = Episode(
             episode_id=f"{source}-{seed}", task=self.task, source=source, seed=seed, ending=ending,
-            cause="" if status.success else "timeout" if ran_out else status.failure or f"stopped at stage {status.stage}",
+            cause="" if status.success else "timeout" if ran_out else failure or f"stopped at stage {status.stage}",
             step_period_s=self._period_s, joint_names=JOINTS, objects=objects, joint_position_rad=joints_,
             commanded_position_rad=commanded_, action_rad=action, requested_rad=requested, object_pose=pose_,
             taken_over=np.zeros(len(rows), dtype=bool),

@@ -17,7 +17,7 @@ from sernf_learner.sim_rollout import SimRollouts
 from sernf_robot.joints import JOINTS
 from sernf_sim.demonstrators import Observation
 from sernf_sim.filtered_robot import FilteredRobot
-from sernf_sim.physics import load_physics
+from sernf_sim.physics import Physics, load_physics
 from sernf_sim.tasks.task import TaskStatus
 from sernf_sim.world import SimWorld
 
@@ -145,3 +145,9 @@ def test_bag_and_rollout_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         np.testing.assert_array_equal(getattr(read, name), getattr(rolled, name), err_msg=name)
     for name in ("action_rad", "commanded_position_rad"):
         np.testing.assert_allclose(getattr(read, name), getattr(rolled, name), atol=1e-12, err_msg=name)
+
+
+def test_a_joint_that_does_not_follow_ends_the_rollout_as_it_ends_one_on_the_robot() -> None:
+    outcome = SimRollouts("duck", Physics(command_delay_s=1.0)).run_demonstrator(4)
+    assert (outcome.episode.ending, outcome.episode.cause) == (Ending.FAILURE, "tracking_error")
+    assert outcome.seconds < 5.0

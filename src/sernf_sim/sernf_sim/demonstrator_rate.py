@@ -36,7 +36,7 @@ def measure(task: str, physics: str, episodes: int, seed: int) -> dict[str, obje
         robot.reset()
         demonstrator = make_demonstrator(task, kinematics, np.random.default_rng(episode_seed))
         demonstrator.reset(Observation(world.joint_position(), world.object_poses()))
-        while not demonstrator.done and not world.judge().done:
+        while not (demonstrator.done or world.judge().done or robot.fault):
             target = demonstrator.act(Observation(world.joint_position(), world.object_poses()))
             clipped.update(robot.command(target))
         status = world.judge()

@@ -33,7 +33,8 @@ class DuckEnv(gymnasium.Env[Array32, Array32]):
     """Duck into bowl.
 
     Observation (44,) float32: see `OBSERVATION_PARTS`. Action (24,) float32: absolute joint targets, rad, at 20 Hz. Reward: 1 on
-    success, else 0; success ends the episode, and so does a duck beyond reach. `info`: stage, success, failure, clipped.
+    success, else 0; success ends the episode, and so do a duck beyond reach and a joint that does not follow. `info`: stage,
+    success, failure, clipped.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - gymnasium's interface
@@ -67,7 +68,8 @@ class DuckEnv(gymnasium.Env[Array32, Array32]):
         """Command joint targets (24,) rad for 50 ms; raises ValueError for actions that are not 24 finite numbers."""
         clipped = self._robot.command(action)
         status = self.world.judge()
-        return self._observation(), float(status.success), status.done, False, self._info(clipped)
+        done = status.done or self._robot.fault is not None
+        return self._observation(), float(status.success), done, False, self._info(clipped)
 
     def render(self) -> NDArray[np.uint8] | None:
         """The chosen camera's picture (480, 640, 3) in mode "rgb_array"."""
@@ -93,7 +95,8 @@ class DuckEnv(gymnasium.Env[Array32, Array32]):
 
     def _info(self, clipped: tuple[str, ...]) -> dict[str, Any]:
         status = self.world.judge()
-        return {"stage": status.stage, "success": status.success, "failure": status.failure, "clipped": clipped}
+        failure = self._robot.fault.name if self._robot.fault else status.failure
+        return {"stage": status.stage, "success": status.success, "failure": failure, "clipped": clipped}
 
 
 def duck_observation(

@@ -1,7 +1,7 @@
 """The bridge's motion path without ROS: targets at a command rate, interpolation, safety filter, control ticks, in one call.
 
-The same pure modules as in the bridge, with the same limits and the same pose checks, so that what is learned here moves the same
-way there.
+The same pure modules as in the bridge, with the same limits, pose checks and tracking check, so that what is learned here moves
+the same way there, and what is a fault there ends an attempt here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sernf_hw_bridge.bridge_config import BridgeConfig
 from sernf_hw_bridge.interpolator import Interpolator
+from sernf_hw_bridge.measurement import Fault, TrackingCheck
 from sernf_hw_bridge.pose_guard import PATH_MARGIN_M
 from sernf_hw_bridge.safety_filter import SafetyFilter
 from sernf_robot.config import load_config
@@ -52,6 +54,11 @@ class FilteredRobot:
         self._interpolator = Interpolator(
             self.limits, self._period_s, smoothing_s=self.config.smoothing_s, speed_fraction=self.config.speed_fraction
         )
+        measurement = load_config(BridgeConfig, config_path("hw_bridge.yaml")).control.measurement
+        parts = {"arm": slice(0, arm), "hand": slice(arm, len(JOINTS))}
+        self._tracking = TrackingCheck(JOINTS, parts, measurement, self._period_s)
+        self.fault: Fault | None = None
+        """Why the robot stands still until the next reset: a joint did not follow its command for too long."""
         self.reset()
 
     def reset(self) -> None:
@@ -59,6 +66,8 @@ class FilteredRobot:
         measured = self._world.joint_position()
         self._filter.seed(measured)
         self._interpolator.reset(measured)
+        self._tracking.reset(measured)
+        self.fault = None
         self._commands = self._ticks = 0
 
     def executed_position(self) -> NDArray[np.float64]:
@@ -66,7 +75,10 @@ class FilteredRobot:
         return self._filter.state.position_rad.copy()
 
     def command(self, target_position_rad: ArrayLike) -> tuple[str, ...]:
-        """Advance the world by one command period towards joints (24,) rad; returns what the filter changed, once each."""
+        """Advance the world by one command period towards joints (24,) rad; returns what the filter changed, once each.
+
+        Not further than to a fault.
+        """
         target: NDArray[np.float64] = np.array(target_position_rad, dtype=np.float64)
         if target.shape != (len(JOINTS),) or not np.isfinite(target).all():
             raise ValueError(f"expected {len(JOINTS)} finite joint targets, got {target}")
@@ -75,9 +87,10 @@ class FilteredRobot:
         clipped: dict[str, None] = {}
         # The control rate need not be a multiple of the command rate: 12 and 13 ticks take turns at 250 and 20 Hz.
         last_tick = round(self._commands * self.config.control_rate_hz / self.config.command_rate_hz)
-        while self._ticks < last_tick:
+        while self._ticks < last_tick and self.fault is None:
             step = self._filter.step(*self._interpolator.advance())
             clipped.update(dict.fromkeys(step.clipped))
             self._world.step(step.state.position_rad, self._period_s)
+            self.fault = self._tracking.check(step.state.position_rad, self._world.joint_position())
             self._ticks += 1
         return tuple(clipped)

@@ -27,6 +27,25 @@ def test_refuses_command_rates_that_the_loop_cannot_follow(rate_hz: float) -> No
         MotionConfig(command_rate_hz=rate_hz)
 
 
+def test_a_joint_that_does_not_follow_is_a_fault_until_the_next_reset() -> None:
+    world = SimWorld("duck", Physics(command_delay_s=1.0), 0)
+    robot = FilteredRobot(world)
+    target = world.task.start_position_rad.copy()
+    target[6] += 0.6
+    for _ in range(20):
+        robot.command(target)
+        if robot.fault:
+            break
+    assert robot.fault is not None
+    assert robot.fault.name == "tracking_error"
+    now_s = world.full_state().time_s
+    robot.command(target)
+    assert world.full_state().time_s == now_s
+    world.reset(1)
+    robot.reset()
+    assert robot.fault is None
+
+
 def test_commands_take_a_twentieth_of_a_second_on_average() -> None:
     world = SimWorld("duck", Physics(), 0)
     robot = FilteredRobot(world)

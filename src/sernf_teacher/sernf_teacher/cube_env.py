@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sernf_sim.filtered_robot import MotionConfig
 from sernf_sim.tasks.cube_rotation import MIN_FINGERTIPS, dropped
 from sernf_sim.tasks.cube_scene import CENTER_M, CUBE_MASS_KG, CUBE_SIDE_M
 from sernf_teacher.cube_batch import Advanced, CubeBatch
@@ -26,6 +27,8 @@ from sernf_teacher.grasps import TOUCH_N, Grasps
 from sernf_teacher.randomisation import Draw, Randomisation
 from sernf_teacher.starts import Start, Starts
 
+SMOOTHING_DELAY_S = MotionConfig.smoothing_s / 2
+"""A moving average over targets, as the bridge's, delays by half its length."""
 Floats = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -80,7 +83,7 @@ class CubeEnv:
         self._rng = np.random.default_rng(seed)
         self._draw = config.randomisation.draw(self._rng, count, 0.0)
         self._state = np.zeros((count, self._cube.state_size))
-        self._target, self._action = np.zeros((2, count, JOINTS))
+        self._target, self._last_target, self._action = np.zeros((3, count, JOINTS))
         self._azimuth = np.zeros((count, TIPS))
         self._age = np.zeros(count, dtype=int)
         self._steps = 0
@@ -115,12 +118,13 @@ class CubeEnv:
         config, rng = self.config, self._rng
         action = np.clip(action, -1.0, 1.0)
         position = self._state[:, self._cube.qpos][:, :JOINTS]
-        old_target = self._target
-        reachable = np.clip(old_target + config.action_rad * action, position - config.reach_rad, position + config.reach_rad)
+        before_last, self._last_target = self._last_target, self._target
+        wanted = self._target + config.action_rad * action
+        reachable = np.clip(wanted, position - config.reach_rad, position + config.reach_rad)
         self._target = np.clip(reachable, self._cube.lower_rad, self._cube.upper_rad)
         self._push(rng)
         yaw_before = self._yaw()
-        seen = self.batch.advance(self._state, self._commands(old_target))
+        seen = self.batch.advance(self._state, self._commands(before_last))
         self._state = seen.state
         turned = self._yaw() - yaw_before
         previous_azimuth, previous_action, self._action = self._azimuth, self._action, action
@@ -156,7 +160,8 @@ class CubeEnv:
     def state(self) -> dict[str, Any]:
         """All that the future depends on, besides the stage."""
         return copy.deepcopy({
-            "state": self._state, "target": self._target, "action": self._action, "azimuth": self._azimuth, "age": self._age,
+            "state": self._state, "target": self._target, "last_target": self._last_target, "action": self._action,
+            "azimuth": self._azimuth, "age": self._age,
             "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(self._starts.ring),
             "kept": self._starts.kept, "draw": vars(self._draw), "steps": self._steps, "observation": self._observation,
             "rng": self._rng.bit_generator.state,
@@ -164,7 +169,8 @@ class CubeEnv:
 
     def restore(self, state: Mapping[str, Any]) -> Array32:
         """Go on from `state`; call it after `set_stage`. Returns the observations of that moment."""
-        self._state, self._target, self._action = (np.array(state[name]) for name in ("state", "target", "action"))
+        self._state, self._target = np.array(state["state"]), np.array(state["target"])
+        self._last_target, self._action = np.array(state["last_target"]), np.array(state["action"])
         self._azimuth, self._age = np.array(state["azimuth"]), np.array(state["age"])
         self._candidate = Start(**{name: np.array(value) for name, value in state["candidate"].items()})
         self._candidate_good = np.array(state["candidate_good"])
@@ -186,7 +192,8 @@ class CubeEnv:
         self._state[rows] = 0.0
         self._state[rows, self._cube.qpos] = start.qpos
         self._state[rows, self._cube.qvel] = start.qvel
-        self._target[rows], self._action[rows], self._age[rows] = start.target_rad, 0.0, 0
+        self._target[rows] = self._last_target[rows] = start.target_rad
+        self._action[rows], self._age[rows] = 0.0, 0
         self._candidate_good[rows] = False
         drawn = self.config.randomisation.draw(self._rng, len(rows), self.stage.randomisation)
         for name, values in vars(drawn).items():
@@ -200,11 +207,14 @@ class CubeEnv:
         nothing = np.zeros(len(rows))
         return Advanced(self._state[rows], np.zeros((len(rows), TIPS)), nothing, nothing, start, end, nothing > 0)
 
-    def _commands(self, old_target: Floats) -> Floats:
-        """Targets (n, steps, 16): new ones arrive after each copy's delay."""
-        steps = self.batch.substeps
-        late = np.round(self._draw.delay_s / self.batch.step_s)[:, None, None] > np.arange(steps)[None, :, None]
-        return np.where(late, old_target[:, None], self._target[:, None])
+    def _commands(self, before_last: Floats) -> Floats:
+        """Targets (n, steps, 16) as the bridge writes them: along a line from each target to the next, smoothed, late."""
+        steps, last = self.batch.substeps, self._last_target
+        times_s = self.batch.step_s * np.arange(1, steps + 1)
+        late_s = self._draw.delay_s + SMOOTHING_DELAY_S
+        share = np.clip((times_s - late_s[:, None]) / CONTROL_PERIOD_S, -1.0, 1.0)[..., None]
+        ahead, behind = np.maximum(share, 0.0), np.minimum(share, 0.0)
+        return last[:, None] + ahead * (self._target - last)[:, None] + behind * (last - before_last)[:, None]
 
     def _push(self, rng: np.random.Generator) -> None:
         table, strength = self.config.randomisation, self.stage.randomisation

@@ -100,6 +100,25 @@ def test_targets_stay_within_reach_of_the_joints():
     assert np.abs(step.last_observation[:, first : first + JOINTS]).max() < 0.5
 
 
+def test_targets_reach_the_joints_along_a_line_and_late(monkeypatch):
+    env, _ = make_env(randomisation=Randomisation(delay_s=(0.02, 0.02)))
+    written, advance = [], env.batch.advance
+
+    def seen(state, targets):
+        written.append(targets)
+        return advance(state, targets)
+
+    monkeypatch.setattr(env.batch, "advance", seen)
+    start = env.state()["target"]
+    for _ in range(3):
+        env.step(np.full((COPIES, JOINTS), 0.2))
+    moves = np.diff(np.concatenate([start[:, None], *written], axis=1), axis=1)
+    assert np.abs(moves).max() < 0.2 * env.config.action_rad / env.batch.substeps + 1e-9
+    late_s = env.batch.step_s * np.argmax(np.abs(moves[0]).max(-1) > 1e-9)
+    assert late_s == pytest.approx(0.04, abs=1e-9)
+    assert not np.allclose(written[-1][:, -1], env.state()["target"])
+
+
 def test_a_draw_of_no_strength_is_nominal():
     draw = Randomisation().draw(np.random.default_rng(0), 3, 0.0)
     assert (draw.mass_scale == 1.0).all() and (draw.friction_scale == 1.0).all() and not draw.delay_s.any()

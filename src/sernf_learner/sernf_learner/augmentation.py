@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +25,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sernf_learner.episode import Episode
-from sernf_policy.observation import ObservationBuilder, Pose, Snapshot
+from sernf_policy.observation import Memory, ObservationBuilder, Pose, Snapshot
 from sernf_robot.joints import ARM_JOINTS, FINGER_JOINTS
 from sernf_robot.kinematics import rotation_vector
 
 Array = NDArray[np.float64]
-Poses = dict[str, Pose]
+Poses = Mapping[str, Pose]
 STILL_M = 0.01
 """An object was not moved when its estimates, which are noisy, scatter less than this (standard deviation)."""
 
@@ -90,9 +91,12 @@ def copied_windows(
 ) -> WindowCopies:
     """The first `windows` windows of the episode, each followed by its copies.
 
-    The same episode and seed give the same copies, whatever other episodes there are.
+    The same episode and seed give the same copies, whatever other episodes there are. Raises ValueError for copies of a policy
+    that sees earlier ticks: what a displaced hand would have seen before is not known.
     """
     layout = builder.layout
+    if config.copies and layout.memory:
+        raise ValueError(f"augmentation.copies: expected 0, got {config.copies}: the policy sees {layout.memory} earlier ticks")
     order, horizon, steps = episode.joint_order(layout), layout.horizon, len(episode)
     rng = np.random.default_rng([seed, episode.seed, steps])
     of_arm = np.array([name in ARM_JOINTS for name in layout.joint_names])
@@ -101,15 +105,15 @@ def copied_windows(
     offsets_rad = np.where(of_arm, config.arm_rad, config.hand_rad)
     actions = episode.action_rad[:, order]
     fingers_move = _fingers_move(episode, config)
-    vectors, chunks, waits = [], [], []
+    vectors, chunks, waits, memory = [], [], [], Memory(layout.memory)
     for tick in range(windows):
         chunk = actions[np.minimum(np.arange(tick, tick + horizon), steps - 1)]
         soon = fingers_move[tick : tick + horizon].any()
-        joints, commanded = episode.joint_position_rad[tick, order], episode.commanded_position_rad[tick, order]
-        poses = {name: (pose[:3], pose[3:]) for name, pose in zip(episode.objects, episode.object_pose[tick])}
+        seen = episode.snapshot(tick, order)
+        joints, commanded, poses = seen.joint_position_rad, seen.commanded_position_rad, seen.object_poses
         held = (episode.object_pose[tick : tick + horizon, :, 2] > config.held_height_m).any()
         bystanders = [] if held else _bystanders(episode, tick, config)
-        vectors.append(builder.vector(Snapshot(joint_position_rad=joints, commanded_position_rad=commanded, object_poses=poses)))
+        vectors.append(builder.vector(memory.with_earlier(seen)))
         chunks.append(chunk.astype(np.float32))
         waits.append(0)
         hand_m = builder.hand_pose(joints)[0]
@@ -122,7 +126,7 @@ def copied_windows(
             fingers = of_fingers * (episode.joint_position_rad[other, order] - joints)
             fingers_commanded = of_fingers * (episode.commanded_position_rad[other, order] - commanded)
             turn_rad = rng.normal(0.0, config.turn_rad)
-            moved = _carried(poses, builder, joints, joints + offset, config.held_height_m)
+            moved = dict(_carried(poses, builder, joints, joints + offset, config.held_height_m))
             moved |= {name: (moved[name][0] + _sideways(rng, config.elsewhere_m), moved[name][1]) for name in bystanders}
             turn = turn_rad * first_axis
             snapshot = Snapshot(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sernf_policy.layout import LayoutError, PolicyLayout
-from sernf_policy.observation import Array32, ObservationBuilder, Snapshot
+from sernf_policy.observation import Array32, Memory, ObservationBuilder, Snapshot
 
 Array = NDArray[np.float64]
 
@@ -76,18 +76,19 @@ class Episode:
 
     def observation_vectors(self, builder: ObservationBuilder) -> Array32:
         """(T, observation_size) of the builder's layout; raises LayoutError when a joint or an object is missing."""
-        order = self.joint_order(builder.layout)
+        order, memory = self.joint_order(builder.layout), Memory(builder.layout.memory)
         vectors = np.empty((len(self), builder.layout.observation_size), dtype=np.float32)
         for tick in range(len(self)):
-            poses = {name: (pose[:3], pose[3:]) for name, pose in zip(self.objects, self.object_pose[tick])}
-            vectors[tick] = builder.vector(
-                Snapshot(
-                    joint_position_rad=self.joint_position_rad[tick, order],
-                    commanded_position_rad=self.commanded_position_rad[tick, order],
-                    object_poses=poses,
-                )
-            )
+            vectors[tick] = builder.vector(memory.with_earlier(self.snapshot(tick, order)))
         return vectors
+
+    def snapshot(self, tick: int, order: NDArray[np.intp]) -> Snapshot:
+        """What was known at `tick`, joints reordered by `order`; without what was before."""
+        return Snapshot(
+            joint_position_rad=self.joint_position_rad[tick, order],
+            commanded_position_rad=self.commanded_position_rad[tick, order],
+            object_poses={name: (pose[:3], pose[3:]) for name, pose in zip(self.objects, self.object_pose[tick])},
+        )
 
     def joint_order(self, layout: PolicyLayout) -> NDArray[np.intp]:
         """Indices that bring this episode's joints into the layout's order; raises LayoutError when the two do not fit."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sernf_learner.episode import Ending, Episode
 from sernf_policy.chunk_player import ChunkPlayer, PlayerConfig
 from sernf_policy.layout import PolicyLayout
-from sernf_policy.observation import Array32, ObservationBuilder, Snapshot
+from sernf_policy.observation import Array32, Memory, ObservationBuilder, Snapshot
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
 from sernf_sim.demonstrators import Demonstrator, Observation, make_demonstrator
@@ -60,15 +60,17 @@ class SimRollouts:
         to_layout = np.array([JOINTS.index(name) for name in layout.joint_names])
         to_robot = np.argsort(to_layout)
         builder = ObservationBuilder(layout, self._kinematics)
-        chunks = ChunkPlayer(player)
+        chunks, memory = ChunkPlayer(player), Memory(layout.memory)
 
         def decide(tick: int, joints: Array, commanded: Array) -> Array | None:
-            if chunks.wants_chunk(tick):
-                snapshot = Snapshot(
+            snapshot = memory.with_earlier(
+                Snapshot(
                     joint_position_rad=joints[to_layout],
                     commanded_position_rad=commanded[to_layout],
                     object_poses=self._world.object_poses(),
                 )
+            )
+            if chunks.wants_chunk(tick):
                 chunks.offer(actor(builder.vector(snapshot)), tick, tick)
             played = chunks.step(tick)
             return commanded if played is None else played.position_rad[to_robot]

@@ -207,3 +207,14 @@ def test_joints_are_displaced_by_about_what_was_asked_for() -> None:
 def test_impossible_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AugmentationConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_there_are_no_copies_for_a_policy_that_remembers() -> None:
+    layout = dataclasses.replace(PLAIN, observation=(*PLAIN.observation, "joint_position@2"))
+    with pytest.raises(ValueError, match="expected 0, got 2: the policy sees 2 earlier ticks"):
+        copies(episode(), ObservationBuilder(layout))
+    recorded = episode()
+    found = copies(recorded, ObservationBuilder(layout), copies=0)
+    earlier = found.vector[:, layout.slice_of("joint_position@2")]
+    np.testing.assert_allclose(earlier[2:], recorded.joint_position_rad[:-2], atol=1e-6)
+    np.testing.assert_array_equal(found.vector, recorded.observation_vectors(ObservationBuilder(layout)))

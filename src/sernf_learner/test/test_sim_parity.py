@@ -14,6 +14,9 @@ from sernf_hw_bridge.safety_filter import SafetyFilter
 from sernf_learner.bag_reader import read_bag
 from sernf_learner.episode import Ending
 from sernf_learner.sim_rollout import SimRollouts
+from sernf_policy.chunk_player import PlayerConfig
+from sernf_policy.layout import PolicyLayout
+from sernf_policy.observation import ObservationBuilder
 from sernf_robot.joints import JOINTS
 from sernf_sim.demonstrators import Observation
 from sernf_sim.filtered_robot import FilteredRobot
@@ -145,6 +148,21 @@ def test_bag_and_rollout_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         np.testing.assert_array_equal(getattr(read, name), getattr(rolled, name), err_msg=name)
     for name in ("action_rad", "commanded_position_rad"):
         np.testing.assert_allclose(getattr(read, name), getattr(rolled, name), atol=1e-12, err_msg=name)
+
+
+def test_a_policy_sees_in_a_rollout_what_is_learnt_from_it_later() -> None:
+    terms = ("commanded_position", "joint_position", "joint_position@3", "object_in_hand/duck@1")
+    layout, vectors = PolicyLayout(task="duck", observation=terms), []
+
+    def actor(vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        vectors.append(vector)
+        return vector[layout.slice_of("commanded_position")].astype(np.float64) + 0.01 * np.ones((layout.horizon, 1))
+
+    player = PlayerConfig(execute_steps=5)
+    episode = SimRollouts("duck", load_physics("twin")).run_policy(actor, layout, player, 3).episode
+    recorded = episode.observation_vectors(ObservationBuilder(layout))
+    assert len(vectors) > 20
+    np.testing.assert_array_equal(vectors, recorded[:: player.execute_steps][: len(vectors)])
 
 
 def test_a_joint_that_does_not_follow_ends_the_rollout_as_it_ends_one_on_the_robot() -> None:

@@ -20,16 +20,21 @@ TERM_SIZES = {
     "object_in_hand": 3,
     "object_at_grasp": 3,
     "object_at_object": 3,
+    "object_square": 4,
 }
-"""Term -> how many numbers; None: one for each joint. `object_...` terms are written `object_position/NAME`.
+"""Term -> how many numbers; None: one for each joint. `object_...` terms are written `object_position/NAME`. Any term may end
+with `@K`: the same, K control ticks earlier (or as long ago as is known).
 
 Positions in m in `fr3_link0`, rotations as the first two columns of the rotation matrix, `object_in_hand` in the hand frame (m),
 joints in rad. `object_at_grasp` and `object_at_object/NAME:OTHER` look closely: the offset from the point between fingers and
 thumb (hand frame), or from another object (base frame), in m, saturating beyond NEAR_M; among the decimetres that positions span,
-a centimetre would be lost. `commanded_position`: the joint targets in effect when the observation was made.
+a centimetre would be lost. `object_square`: how an object stands whose four sides look alike: x and y of its upright axis, cosine
+and sine of four times its yaw. `commanded_position`: the joint targets in effect when the observation was made.
 """
 
 NEAR_M = 0.05
+LONGEST_AGO = 20
+"""Control ticks that a term may look back."""
 
 DUCK_OBSERVATION = (
     "joint_position", "commanded_position", "hand_position", "hand_rotation",
@@ -112,8 +117,13 @@ class PolicyLayout:
     @property
     def objects(self) -> tuple[str, ...]:
         """Objects whose poses are needed, each once, in the order of their first term."""
-        names = (name for term in self.observation for name in term.partition("/")[2].split(":") if name)
+        names = (name for term in self.observation for name in ticks_ago(term)[0].partition("/")[2].split(":") if name)
         return tuple(dict.fromkeys(names))
+
+    @property
+    def memory(self) -> int:
+        """How many earlier control ticks the policy sees."""
+        return max(ticks_ago(term)[1] for term in self.observation)
 
     def check_joints(self, joint_names: tuple[str, ...]) -> None:
         """Raises LayoutError unless the robot has exactly these joints (in any order)."""
@@ -126,15 +136,24 @@ class PolicyLayout:
             )
 
 
+def ticks_ago(term: str) -> tuple[str, int]:
+    """The term without its `@K`, and K; 0 without. Raises LayoutError."""
+    now, at, ago = term.partition("@")
+    if at and not (ago.isdecimal() and 1 <= int(ago) <= LONGEST_AGO):
+        raise LayoutError(f"observation: expected TERM@K with K from 1 to {LONGEST_AGO}, got '{term}'")
+    return now, int(ago or 0)
+
+
 def term_size(term: str, joints: int) -> int:
     """Numbers of one observation term; raises LayoutError for an unknown one."""
-    kind, slash, name = term.partition("/")
+    now, _ = ticks_ago(term)
+    kind, slash, name = now.partition("/")
     names = name.split(":") if slash else []
     needed = 2 if kind == "object_at_object" else 1 if kind.startswith("object_") else 0
     if kind not in TERM_SIZES or len(names) != needed or not all(names):
         raise LayoutError(
             f"observation: expected terms out of {', '.join(TERM_SIZES)} (objects as object_position/NAME, pairs as "
-            f"object_at_object/NAME:OTHER), got '{term}'"
+            f"object_at_object/NAME:OTHER, any of them as TERM@K with K from 1 to {LONGEST_AGO}), got '{term}'"
         )
     size = TERM_SIZES[kind]
     return joints if size is None else size

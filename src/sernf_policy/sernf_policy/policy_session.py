@@ -19,7 +19,7 @@ from sernf_policy.handover import Handover
 from sernf_policy.inference_worker import Answer, InferenceWorker
 from sernf_policy.likelihood_monitor import Evidence, ExecutedChunk, ExecutedChunks, LikelihoodMonitor, Trust
 from sernf_policy.loaded_weights import LoadedWeights
-from sernf_policy.observation import Array32, ObservationBuilder
+from sernf_policy.observation import Array32, Memory, ObservationBuilder
 from sernf_policy.observation_sync import ObservationSync
 from sernf_robot.kinematics import Kinematics
 
@@ -137,7 +137,8 @@ class PolicySession:
         self._handover = Handover(config.follow_timeout_s)
         self._player = ChunkPlayer(PlayerConfig())
         self._asked: _Asked | None = None
-        self._wanted = False
+        self._wanted = self._sees = False
+        self._memory = Memory(0)
         self._sha256_of: dict[int, str] = {}
         self._monitor, self._executed = LikelihoodMonitor(None), ExecutedChunks(1)
         self.mode = Mode.HOLD
@@ -188,7 +189,7 @@ class PolicySession:
     def decide(self, tick: int, now_s: float, now_ns: int) -> Decision:
         """The command for `tick`; `now_s` monotonic, `now_ns` by the stamps' clock."""
         self.counts.ticks += 1
-        self._wanted = False
+        self._wanted = self._sees = False
         chunk = self._take_answer(now_s)
         self._look_for_obstacles(now_s, now_ns)
         if self.mode is Mode.HOLD or self.missing or self.not_ours:
@@ -197,6 +198,7 @@ class PolicySession:
         if self.mode is Mode.POLICY and self._monitor.trust is Trust.TAKEOVER:
             return self._ask_for_takeover(chunk)
         assert self.weights is not None
+        self._sees = True
         self._executed.executed(tick - 1, self._sync.commanded(self.weights.to_layout))
         self._wanted = self._player.wants_chunk(tick)
         adopted = self._adopt(now_ns) if self._wanted else None
@@ -217,15 +219,18 @@ class PolicySession:
         return Decision(command=command, chunk=chunk, adopted=adopted)
 
     def prepare(self, tick: int, now_s: float) -> None:
-        """After the command of `tick` has been sent: ask for the next chunk if one is wanted."""
+        """After the command of `tick` has been sent: remember what is seen, and ask for the next chunk if one is wanted."""
         weights = self.weights
-        if not self._wanted or weights is None:
+        if not self._sees or weights is None:
+            return
+        snapshot = self._memory.with_earlier(self._sync.snapshot(weights.to_layout, weights.layout.objects))
+        if not self._wanted:
             return
         if self._worker.is_busy:
             self._player.withdraw()
             self.trouble = "the computation of a chunk hangs"
             return
-        vector = self._builder.vector(self._sync.snapshot(weights.to_layout, weights.layout.objects))
+        vector = self._builder.vector(snapshot)
         self.counts.chunks += 1
         self._executed.observed(tick, vector)
         executed = self._executed.take()
@@ -299,6 +304,7 @@ class PolicySession:
         self._asked = None
         self._player.reset()
         self._executed.forget()
+        self._memory.forget()
         self._handover.end()
 
     def _adopt(self, now_ns: int) -> LoadedWeights | None:
@@ -309,6 +315,7 @@ class PolicySession:
         self.candidate = None
         self.weights = candidate
         self._builder = ObservationBuilder(candidate.layout, self._kinematics)
+        self._memory = Memory(candidate.layout.memory)
         self._player.config = candidate.player
         self._monitor = LikelihoodMonitor(candidate.description.likelihood)
         self._executed = ExecutedChunks(candidate.layout.horizon)

@@ -13,6 +13,7 @@ from robot_policies import HOME, PLAYER, robot_layout
 from sernf_policy.acting import ActingConfig
 from sernf_policy.engine import PlannedChunk
 from sernf_policy.inference_worker import Answer
+from sernf_policy.layout import PolicyLayout
 from sernf_policy.likelihood_monitor import Evidence, ExecutedChunk, LikelihoodThresholds
 from sernf_policy.loaded_weights import LoadedWeights, WeightsDescription
 from sernf_policy.observation_sync import BridgeReading, ObservationSync, StalenessConfig
@@ -27,8 +28,8 @@ TO_LAYOUT = np.arange(len(JOINTS))[::-1]
 class FakePlanner:
     """Chunks that step by 0.001 rad from the commanded position."""
 
-    def __init__(self, observation_size: int) -> None:
-        self.layout = robot_layout()
+    def __init__(self, layout: PolicyLayout) -> None:
+        self.layout = layout
         self.vectors: list[Any] = []
         self.executed: list[ExecutedChunk | None] = []
         self.failure: Exception | None = None
@@ -84,7 +85,7 @@ def make_weights(name: str = "a", likelihood: LikelihoodThresholds | None = None
         file=f"/{name}.safetensors", version=name, sha256=f"sha-{name}", stage="imitation", parent_sha256="",
         layout=robot_layout(**layout), acting=ActingConfig(player=PLAYER), has_critic=False, likelihood=likelihood,
     )  # fmt: skip
-    planner: Any = FakePlanner(description.layout.observation_size)
+    planner: Any = FakePlanner(description.layout)
     return LoadedWeights(description, planner, TO_LAYOUT, np.argsort(TO_LAYOUT))
 
 

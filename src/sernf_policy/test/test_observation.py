@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sernf_policy.layout import NEAR_M, PolicyLayout
-from sernf_policy.observation import Array, Array32, ObservationBuilder, Snapshot
+from sernf_policy.layout import NEAR_M, LayoutError, PolicyLayout
+from sernf_policy.observation import Array, Array32, Memory, ObservationBuilder, Snapshot
 from sernf_robot.kinematics import GRASP_POINT_M, Kinematics, quaternion_to_matrix
 
 TERMS = (
@@ -107,3 +107,48 @@ def test_a_wrong_number_of_joints_is_an_error() -> None:
     odd = Snapshot(joint_position_rad=HOME, commanded_position_rad=HOME[:5], object_poses=snapshot().object_poses)
     with pytest.raises(ValueError, match="expected an observation of 78 numbers, got 59"):
         builder.vector(odd)
+
+
+def test_terms_of_earlier_ticks_show_what_was_seen_then() -> None:
+    layout = PolicyLayout(
+        task="duck", observation=("commanded_position", "joint_position@1", "object_in_hand/duck@2", "object_position/duck@2")
+    )
+    assert layout.memory == 2 and layout.objects == ("duck",)
+    builder, memory = ObservationBuilder(layout, KINEMATICS), Memory(layout.memory)
+    seen = [snapshot(HOME + 0.1 * tick, duck=np.array([0.1 * tick, 0.0, 0.0])) for tick in range(5)]
+    vectors = [builder.vector(memory.with_earlier(one)) for one in seen]
+    for tick, vector in enumerate(vectors):
+        before, long_before = seen[max(0, tick - 1)], seen[max(0, tick - 2)]
+        np.testing.assert_allclose(vector[layout.slice_of("commanded_position")], seen[tick].commanded_position_rad, atol=1e-6)
+        np.testing.assert_allclose(vector[layout.slice_of("joint_position@1")], before.joint_position_rad, atol=1e-6)
+        hand_m, hand = KINEMATICS.hand_pose(long_before.joint_position_rad)
+        duck = long_before.object_poses["duck"][0]
+        np.testing.assert_allclose(vector[layout.slice_of("object_position/duck@2")], duck, atol=1e-6)
+        np.testing.assert_allclose(hand @ vector[layout.slice_of("object_in_hand/duck@2")] + hand_m, duck, atol=1e-6)
+    memory.forget()
+    np.testing.assert_array_equal(builder.vector(memory.with_earlier(seen[3])), builder.vector(seen[3]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(yaw=st.floats(-3.0, 3.0), quarters=st.integers(-3, 3), tilt=st.floats(-0.5, 0.5))
+def test_an_object_with_four_like_sides_looks_the_same_after_quarter_turns(yaw: float, quarters: int, tilt: float) -> None:
+    layout = PolicyLayout(task="cube", observation=("commanded_position", "object_square/duck"))
+    builder = ObservationBuilder(layout, KINEMATICS)
+
+    def seen(angle: float) -> Array32:
+        half = (np.cos(angle / 2), np.sin(angle / 2)), (np.cos(tilt / 2), np.sin(tilt / 2))
+        (c, s), (tc, ts) = half
+        quaternion = np.array([tc * c, ts * c, -ts * s, tc * s])  # tilted about the world's x, after the turn about z
+        return builder.vector(snapshot(quaternion=quaternion))[layout.slice_of("object_square/duck")]
+
+    np.testing.assert_allclose(seen(yaw)[:2], [0.0, -np.sin(tilt)], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(seen(yaw)[2:]), 1.0, atol=1e-6)
+    if tilt == 0.0:
+        np.testing.assert_allclose(seen(yaw), seen(yaw + quarters * np.pi / 2), atol=1e-5)
+        np.testing.assert_allclose(seen(yaw)[2:], [np.cos(4 * yaw), np.sin(4 * yaw)], atol=1e-5)
+
+
+@pytest.mark.parametrize("term_", ["joint_position@0", "joint_position@21", "joint_position@x", "joint_position@", "duck@1"])
+def test_refuses_terms_that_do_not_say_how_long_ago(term_: str) -> None:
+    with pytest.raises(LayoutError, match="observation: expected"):
+        PolicyLayout(task="duck", observation=("commanded_position", term_))

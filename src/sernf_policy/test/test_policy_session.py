@@ -40,6 +40,20 @@ def test_a_policy_with_joints_in_another_order_moves_the_right_ones() -> None:
     np.testing.assert_allclose(sent[0].position_rad, pose + 0.001, atol=1e-6)
 
 
+def test_a_policy_that_remembers_sees_the_ticks_before_but_none_of_before_a_reset() -> None:
+    terms = ("commanded_position", "commanded_position@1", "commanded_position@3")
+    robot = Robot(make_weights(observation=terms))
+    slices = [robot.planner.layout.slice_of(term) for term in terms]
+    sent = commands(robot.run(12))
+    now, before, long_before = (robot.planner.vectors[-1][part] for part in slices)
+    for seen, command in ((now, sent[-4]), (before, sent[-5]), (long_before, sent[-7])):
+        np.testing.assert_allclose(seen, command.position_rad[::-1], atol=1e-6)
+    robot.session.set_mode(Mode.POLICY)
+    robot.steps(1)
+    now, *earlier = (robot.planner.vectors[-1][part] for part in slices)
+    assert all((seen == now).all() for seen in earlier)
+
+
 def test_shadow_shows_chunks_and_commands_nothing() -> None:
     robot = Robot(make_weights())
     robot.change(selected_source="demonstrator", active_source="demonstrator", mode="track", requested_rad=HOME)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sernf_learner.augmentation import AugmentationConfig
 from sernf_learner.processes import DEVICES
+from sernf_learner.rewards import RewardConfig
 from sernf_policy.acting import ActingConfig
 from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import CriticConfig
@@ -109,6 +110,7 @@ class LearningConfig:
     threads: int = 1
     device: str = "auto"
     save_every: int = 200
+    reward: RewardConfig = field(default_factory=RewardConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)

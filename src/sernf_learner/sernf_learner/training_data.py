@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import torch
 
 from sernf_learner.augmentation import WindowCopies, copied_windows
-from sernf_learner.chunks import ChunkTable, concatenate, tabulate
+from sernf_learner.chunks import BY_SUCCESS, ChunkTable, concatenate, tabulate
 from sernf_learner.episode import POLICY_SOURCE, Ending, Episode
 from sernf_learner.learning_config import LearningConfig
 from sernf_learner.processes import chosen_device
+from sernf_learner.rewards import RewardConfig
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.observation import ObservationBuilder
 
@@ -57,9 +58,9 @@ class TrainingData:
         self._seen: dict[bool, EpisodeRows] = {}
         self._imitated: dict[bool, EpisodeRows] = {}
         self._merged = False
-        held_out = _held_out(episodes, config.held_out_share, seed)
+        held_out = _held_out(episodes, config.held_out_share, seed, config.reward)
         if held_out:
-            self.held_out = tabulate([episodes[number] for number in held_out], self._builder, config.gamma)
+            self.held_out = self._tabulated([episodes[number] for number in held_out])
         for number, episode in enumerate(episodes):
             if number not in held_out:
                 self.add(episode)
@@ -77,9 +78,10 @@ class TrainingData:
         if episode.ending is Ending.TIMEOUT and len(episode) <= self.layout.horizon:
             known.pop(key, None)  # cut off before one whole window
             return
-        windows = tabulate([episode], self._builder, self.config.gamma, self.config.critic.steps)
+        windows = self._tabulated([episode], self.config.critic.steps)
         copies = copied_windows(episode, self._builder, self.config.augmentation, self._seed, windows=len(windows))
-        known[key] = EpisodeRows(windows, copies, worth_imitating(episode, self.config.acting.player.execute_steps))
+        imitated = worth_imitating(episode, self.config.acting.player.execute_steps, self.config.reward)
+        known[key] = EpisodeRows(windows, copies, min(imitated, len(windows)))
 
     def remove(self, episode_id: str) -> None:
         """Forget an episode that a policy made, if it is known: somebody has judged that it is not to be learnt from."""
@@ -110,6 +112,9 @@ class TrainingData:
         self._merge()
         copies, windows = zip(*self._drawn(self._imitated, count, self.config.imitated_online_share), strict=True)
         return self._table(copies), self._table(windows)
+
+    def _tabulated(self, episodes: Sequence[Episode], judged_steps: int = 0) -> ChunkTable:
+        return tabulate(episodes, self._builder, self.config.gamma, judged_steps, self.config.reward)
 
     def _table(self, parts: Iterable[ChunkTable]) -> ChunkTable:
         return concatenate(list(parts)).to(self._device)
@@ -152,15 +157,17 @@ def _mixed(parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -
     return [(is_online, number) for is_online, number in ((False, count - online), (True, online)) if number]
 
 
-def worth_imitating(episode: Episode, executed_steps: int) -> int:
+def worth_imitating(episode: Episode, executed_steps: int, reward: RewardConfig = BY_SUCCESS) -> int:
     """How many of the episode's first windows show how to do it: those of a success during which nobody took over.
 
     Of windows of which fewer than `executed_steps` were executed, the rest is padding: who imitates that stands still for ever
-    where the demonstrations happened to end.
+    where the demonstrations happened to end. Where every step is paid for, all windows do but those that led to a failure.
     """
-    if episode.ending is not Ending.SUCCESS or episode.taken_over.any():
+    failed = episode.ending is not Ending.SUCCESS
+    if episode.taken_over.any() or (failed and not reward.goes_on):
         return 0
-    return max(1, len(episode) - executed_steps + 1)
+    lost = round(reward.lost_s / episode.step_period_s) if episode.ending is Ending.FAILURE else 0
+    return max(0 if failed else 1, len(episode) - executed_steps + 1 - lost)
 
 
 def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
@@ -171,9 +178,9 @@ def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
     return EpisodeRows(concatenate([part.windows for part in parts]), copies, sum(part.imitated for part in parts))
 
 
-def _held_out(episodes: Sequence[Episode], share: float, seed: int) -> set[int]:
-    """Indices of successful offline episodes that nothing is trained on."""
-    good = [n for n, episode in enumerate(episodes) if episode.source != POLICY_SOURCE and worth_imitating(episode, 1)]
+def _held_out(episodes: Sequence[Episode], share: float, seed: int, reward: RewardConfig) -> set[int]:
+    """Indices of offline episodes worth imitating that nothing is trained on."""
+    good = [n for n, episode in enumerate(episodes) if episode.source != POLICY_SOURCE and worth_imitating(episode, 1, reward)]
     if share == 0.0 or len(good) < FEWEST_TO_HOLD_OUT_FROM:
         return set()
     order = torch.randperm(len(good), generator=torch.Generator().manual_seed(seed)).tolist()

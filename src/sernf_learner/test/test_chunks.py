@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from learning_data import HORIZON, LAYOUT, episode
+from numpy.typing import NDArray
 
 from sernf_learner.chunks import concatenate, tabulate
-from sernf_learner.episode import Ending
+from sernf_learner.episode import Ending, Episode
+from sernf_learner.rewards import RewardConfig, step_rewards
 from sernf_learner.training_data import worth_imitating
+from sernf_policy.layout import LayoutError
 from sernf_policy.observation import ObservationBuilder
 
 GAMMA, STEPS = 0.9, 11
@@ -63,7 +68,7 @@ def test_episodes_do_not_mix() -> None:
     table = tabulate([one, other], BUILDER, GAMMA)
     alone = concatenate([tabulate([one], BUILDER, GAMMA), tabulate([other], BUILDER, GAMMA)])
     assert torch.equal(table.chunk, alone.chunk) and torch.equal(table.next_vector, alone.next_vector)
-    assert table.successful.tolist() == [1.0] * len(one) + [0.0] * len(other)
+    assert table.episode.tolist() == [0] * len(one) + [1] * len(other)
 
 
 def test_an_episode_in_which_somebody_took_over_is_not_imitated() -> None:
@@ -71,6 +76,46 @@ def test_an_episode_in_which_somebody_took_over_is_not_imitated() -> None:
     helped = episode(taken_over=taken_over)
     assert worth_imitating(episode(), 3) == 10
     assert worth_imitating(helped, 3) == worth_imitating(episode(ending=Ending.FAILURE), 3) == 0
-    table = tabulate([helped], BUILDER, GAMMA)
-    assert (table.successful == 0).all()
-    assert table.reward[-1] == 1.0
+    assert tabulate([helped], BUILDER, GAMMA).reward[-1] == 1.0
+
+
+TURNING = RewardConfig(turning="cube", speed_rad_s=2.0, lost_s=0.1)
+
+
+def turned(yaw_rad: NDArray[np.float64], **values: Any) -> Episode:
+    pose = np.zeros((len(yaw_rad), 1, 7))
+    pose[:, 0, 3], pose[:, 0, 6] = np.cos(yaw_rad / 2), np.sin(yaw_rad / 2)
+    return episode(steps=len(yaw_rad), objects=("cube",), object_pose=pose, **values)
+
+
+def test_turning_is_paid_for_by_the_step_over_whole_turns_and_never_more_than_1_in_all() -> None:
+    yaw = 3.0 + np.cumsum([0.0, 0.05, 0.1, -0.05, 0.5, 0.0])
+    rewards = step_rewards(turned(yaw), TURNING, GAMMA)
+    np.testing.assert_allclose(rewards / (1 - GAMMA), [0.5, 1.0, -0.5, 1.0, 0.0, 0.0], atol=1e-9)
+    for_ever = step_rewards(turned(0.2 * np.arange(500.0)), TURNING, GAMMA)
+    assert for_ever @ GAMMA ** np.arange(500) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+@pytest.mark.parametrize("source", ["demonstrator", "policy"])
+def test_where_every_step_is_paid_for_only_a_failure_is_an_end(ending: Ending, source: str) -> None:
+    yaw = 0.05 * np.arange(float(STEPS))
+    table = tabulate([turned(yaw, ending=ending, source=source)], BUILDER, GAMMA, 0, TURNING)
+    assert len(table) == (STEPS if ending is Ending.FAILURE else STEPS - HORIZON)
+    a_chunk = (1 - GAMMA) * 0.5 * sum(GAMMA**step for step in range(HORIZON))
+    np.testing.assert_allclose(table.reward[: STEPS - HORIZON], a_chunk, rtol=1e-5)
+    np.testing.assert_allclose(table.discount[: STEPS - HORIZON], GAMMA**HORIZON, rtol=1e-5)
+    if ending is Ending.FAILURE:
+        assert (table.discount[STEPS - HORIZON :] == 0).all() and table.reward[-1] == 0
+
+
+def test_where_every_step_is_paid_for_all_is_worth_imitating_but_what_led_to_a_failure() -> None:
+    yaw = 0.05 * np.arange(12.0)
+    assert worth_imitating(turned(yaw), 3, TURNING) == worth_imitating(turned(yaw, ending=Ending.TIMEOUT), 3, TURNING) == 10
+    assert worth_imitating(turned(yaw, ending=Ending.FAILURE), 3, TURNING) == 8
+    assert worth_imitating(turned(yaw, taken_over=np.arange(12) == 5), 3, TURNING) == 0
+
+
+def test_the_reward_names_an_object_that_is_not_there() -> None:
+    with pytest.raises(LayoutError, match=r"reward\.turning: expected one of cube, got duck"):
+        step_rewards(turned(np.zeros(3)), RewardConfig(turning="duck"), GAMMA)

@@ -1,0 +1,60 @@
+"""What an episode earns, step by step, so that no value exceeds 1 whatever the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sernf_learner.episode import Ending, Episode
+from sernf_policy.layout import LayoutError
+from sernf_robot.kinematics import quaternion_to_matrix
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """`turning`: the object whose turning about the vertical is paid for, on and on; at `speed_rad_s` as much as can be earned.
+    Empty: success is paid for, once, at the end. `lost_s`: what was done so long before a failure is not imitated.
+    """
+
+    turning: str = ""
+    speed_rad_s: float = 1.5
+    lost_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.speed_rad_s <= 0.0 or self.lost_s < 0.0:
+            raise ValueError(f"expected speed_rad_s above 0 and lost_s of 0 or more, got {self.speed_rad_s} and {self.lost_s}")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more could have been earned after the end of any episode that did not fail."""
+        return bool(self.turning)
+
+
+def step_rewards(episode: Episode, config: RewardConfig, gamma: float) -> Array:
+    """Reward (T,) of each step; raises LayoutError when the object is missing.
+
+    Turning pays `(1 - gamma) * clip(turned / (speed_rad_s * period), -1, 1)` a step, by the object's poses as they were
+    published; whoever turns at full speed for ever is worth 1.
+    """
+    if config.turning:
+        return (1.0 - gamma) * _turning(episode, config)
+    rewards = np.zeros(len(episode))
+    rewards[-1] = episode.ending is Ending.SUCCESS
+    return rewards
+
+
+def _turning(episode: Episode, config: RewardConfig) -> Array:
+    if config.turning not in episode.objects:
+        raise LayoutError(
+            f"{episode.episode_id}: reward.turning: expected one of {', '.join(episode.objects)}, got {config.turning}"
+        )
+    quaternions = episode.object_pose[:, episode.objects.index(config.turning), 3:]
+    frames = np.array([quaternion_to_matrix(quaternion) for quaternion in quaternions])
+    yaw = np.unwrap(np.arctan2(frames[:, 1, 0], frames[:, 0, 0]))
+    turned = np.diff(yaw, append=yaw[-1])
+    speed: Array = np.clip(turned / (config.speed_rad_s * episode.step_period_s), -1.0, 1.0)
+    return speed

@@ -24,14 +24,13 @@ import torch
 from variants import ACTING, VARIANTS
 
 from sernf_learner.evaluation import EvaluationPlan, report
-from sernf_learner.learning_config import learning_config
 from sernf_learner.session import TrainingSession
 from sernf_learner.sim_rollout import Outcome, SimRollouts
+from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.engine import Planner
-from sernf_policy.layout import DUCK_OBSERVATION
 from sernf_policy.runtime import EagerEngine
 from sernf_sim.physics import load_physics
 
@@ -40,7 +39,7 @@ DEMONSTRATIONS, ROLLOUTS = 30, 15
 TEST_SEED, TUNING_SEED, ONLINE_SEED, DEMO_SEED = 1_000_000, 2_000_000, 3_000_000, 4_000_000
 """First scenes of each kind: no scene serves two purposes."""
 TEMPERATURES = (0.3, 0.5, 0.7)
-LAYOUT = learning_config({}).layout(TASK, DUCK_OBSERVATION)
+LAYOUT = task_config(TASK, {}).layout(TASK)
 
 
 def main() -> None:
@@ -90,7 +89,7 @@ class SeedStudy:
 
     def __init__(self, variant: str, seed: int, out: Path, counts: Counts) -> None:
         self.variant, self.seed, self.counts = variant, seed, counts
-        self.config = learning_config(VARIANTS[variant].overrides)
+        self.config = task_config(TASK, VARIANTS[variant].overrides)
         self.folder = out / variant / f"seed{seed}"
         self.imitation_folder = out / (VARIANTS[variant].imitation_of or variant) / f"seed{seed}"
         self.demos_folder = out / "demonstrations"
@@ -113,7 +112,7 @@ class SeedStudy:
         self._test("online_rl", self.config.acting)
         if self.variant == "sernf" and self.counts.acting:
             for name, overrides in ACTING.items():
-                changed = learning_config({f"acting.{key}": value for key, value in overrides.items()})
+                changed = task_config(TASK, {f"acting.{key}": value for key, value in overrides.items()})
                 self._test("online_rl", changed.acting, self.counts.acting, suffix=f".{name}")
 
     def _demonstrate(self) -> list[Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from sernf_learner.rewards import RewardConfig
 from sernf_policy.acting import ActingConfig
 from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import CriticConfig
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import LayoutError, PolicyLayout
 from sernf_policy.policy import PolicyConfig
 from sernf_robot.config import ConfigError, from_mapping
 from sernf_robot.joints import FINGER_JOINTS
@@ -132,9 +132,13 @@ class LearningConfig:
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
 
-    def layout(self, task: str, terms: Sequence[str]) -> PolicyLayout:
-        """What a new policy of `task` sees, `terms`, and does. Raises sernf_policy.layout.LayoutError."""
-        return PolicyLayout(task=task, observation=tuple(terms), absolute_joints=self.absolute_joints, horizon=self.horizon)
+    def layout(self, task: str) -> PolicyLayout:
+        """What a new policy of `task` sees and does. Raises sernf_policy.layout.LayoutError."""
+        if not self.observation:
+            raise LayoutError(
+                f"expected to be told what a policy of the task '{task}' sees: name the terms with the override `observation`"
+            )
+        return PolicyLayout(task=task, observation=self.observation, absolute_joints=self.absolute_joints, horizon=self.horizon)
 
 
 def _check_positive(config: object, *names: str) -> None:

@@ -24,14 +24,15 @@ from sernf_learner.data_set import check_usable, read_dataset
 from sernf_learner.episode_cache import CACHE_FOLDER, EpisodeCache
 from sernf_learner.guard import TrainingHalted
 from sernf_learner.learner_state import read_about, read_state, write_state
-from sernf_learner.learning_config import LearningConfig, learning_config
+from sernf_learner.learning_config import LearningConfig
 from sernf_learner.losses import Metrics
 from sernf_learner.metrics_log import MetricsLog
 from sernf_learner.processes import agreed, chosen_device, joined, process_number
 from sernf_learner.session import TrainingSession
+from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage, TrainingJob
-from sernf_policy.checkpoint import Checkpoint, load_checkpoint
-from sernf_policy.layout import DUCK_OBSERVATION, LayoutError, PolicyLayout
+from sernf_policy.checkpoint import load_checkpoint
+from sernf_policy.layout import LayoutError
 from sernf_teleop.episode_files import EpisodeError
 from sernf_teleop.episodes import list_episodes, read_episode
 
@@ -39,7 +40,6 @@ REPORT_PERIOD_S = 1.0
 WAIT_FOR_EPISODES_S = 0.2
 MEAN_RATE = 0.02
 """of the running means that a checkpoint carries as its metrics"""
-OBSERVATIONS = {"duck": DUCK_OBSERVATION}
 STATE, CURVES = "state.safetensors", "curves.png"
 ABOUT = "job"
 """key of the state's header"""
@@ -49,7 +49,7 @@ Report = Callable[[Mapping[str, Any]], None]
 
 def run_job(job: TrainingJob, report: Report, should_stop: Callable[[], bool], new_episodes: Callable[[], list[Path]]) -> None:
     """See train_job for the four parts. Raises what is wrong with data, weights or settings."""
-    config = learning_config(job.overrides)
+    config = task_config(_task(job), job.overrides)
     torch.set_num_threads(config.threads)
     with joined(chosen_device(config.device)):
         training = _Training(job, config, report, should_stop, new_episodes)
@@ -74,7 +74,7 @@ class _Training:
         self._should_stop, self._new_episodes = should_stop, new_episodes
         self._number = process_number()
         parent = load_checkpoint(Path(job.parent)) if job.parent else None
-        self._layout = _layout(parent, config, job.dataset)
+        self._layout = parent.info.layout if parent is not None else config.layout(_task(job))
         self._reading = Reading(
             step_period_s=self._layout.step_period_s, joint_names=self._layout.joint_names, objects=self._layout.objects
         )
@@ -220,16 +220,11 @@ class _Training:
         self._session.restore(read_state(state))
 
 
-def _layout(parent: Checkpoint | None, config: LearningConfig, dataset: Path) -> PolicyLayout:
-    """The parent's layout, or the usual one of the data set's task."""
-    if parent is not None:
-        return parent.info.layout
-    tasks = {info.task for info in list_episodes(dataset)}
-    task = tasks.pop() if len(tasks) == 1 else ""
-    terms = config.observation or OBSERVATIONS.get(task, ())
-    if not terms:
-        raise LayoutError(
-            f"{dataset}: expected episodes of one task out of {', '.join(OBSERVATIONS)}, got {task or tasks or 'none'}; "
-            "name the terms that the policy is to see with the override `observation`"
-        )
-    return config.layout(task, terms)
+def _task(job: TrainingJob) -> str:
+    """That of the weights to start from, or of all episodes of the data set; raises LayoutError when these have several."""
+    if job.parent:
+        return load_checkpoint(Path(job.parent)).info.layout.task
+    tasks = {info.task for info in list_episodes(job.dataset)}
+    if len(tasks) != 1:
+        raise LayoutError(f"{job.dataset}: expected episodes of one task, got {', '.join(sorted(tasks)) or 'none'}")
+    return tasks.pop()

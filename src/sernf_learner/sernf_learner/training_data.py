@@ -11,7 +11,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from sernf_learner.augmentation import WindowCopies, copied_windows
 from sernf_learner.chunks import BY_SUCCESS, ChunkTable, concatenate, tabulate
@@ -29,20 +32,19 @@ MOST_OFTEN = 4
 
 @dataclass(frozen=True)
 class EpisodeRows:
-    """Windows as recorded, and with their copies, whose `row` counts within `windows`.
-
-    `imitated`: how many are worth imitating; of one episode, its first.
-    """
+    """Windows as recorded, and with their copies, whose `row` counts within `windows`. `imitated` (n,): worth it or not."""
 
     windows: ChunkTable
     copies: WindowCopies
-    imitated: int
+    imitated: Tensor
 
     def worth_imitating(self) -> EpisodeRows:
         """Only these."""
-        chosen = self.copies.row < self.imitated
+        chosen = self.imitated[self.copies.row]
         copies = WindowCopies(*(getattr(self.copies, field.name)[chosen] for field in dataclasses.fields(WindowCopies)))
-        return EpisodeRows(self.windows.rows(torch.arange(self.imitated)), copies, self.imitated)
+        place = self.imitated.cumsum(0) - 1
+        copies = dataclasses.replace(copies, row=place[copies.row])
+        return EpisodeRows(self.windows.rows(self.imitated.nonzero()[:, 0]), copies, self.imitated[self.imitated])
 
 
 class TrainingData:
@@ -80,8 +82,8 @@ class TrainingData:
             return
         windows = self._tabulated([episode], self.config.critic.steps)
         copies = copied_windows(episode, self._builder, self.config.augmentation, self._seed, windows=len(windows))
-        imitated = worth_imitating(episode, self.config.acting.player.execute_steps, self.config.reward)
-        known[key] = EpisodeRows(windows, copies, min(imitated, len(windows)))
+        worth_it = worth_imitating(episode, self.layout.horizon, self.config.acting.player.execute_steps, self.config.reward)
+        known[key] = EpisodeRows(windows, copies, torch.from_numpy(worth_it[: len(windows)]))
 
     def remove(self, episode_id: str) -> None:
         """Forget an episode that a policy made, if it is known: somebody has judged that it is not to be learnt from."""
@@ -140,7 +142,7 @@ class TrainingData:
             return
         self._seen, self._imitated = {}, {}
         for online, known in self._episodes.items():
-            imitated = [rows.worth_imitating() for rows in known.values() if rows.imitated]
+            imitated = [rows.worth_imitating() for rows in known.values() if rows.imitated.any()]
             if known:
                 self._seen[online] = _together(list(known.values()))
             if imitated:
@@ -157,17 +159,23 @@ def _mixed(parts: Mapping[bool, EpisodeRows], count: int, online_share: float) -
     return [(is_online, number) for is_online, number in ((False, count - online), (True, online)) if number]
 
 
-def worth_imitating(episode: Episode, executed_steps: int, reward: RewardConfig = BY_SUCCESS) -> int:
-    """How many of the episode's first windows show how to do it: those of a success during which nobody took over.
+def worth_imitating(episode: Episode, horizon: int, executed_steps: int, reward: RewardConfig = BY_SUCCESS) -> NDArray[np.bool_]:
+    """Which windows (T,) show how to do it: those of a success during which nobody took over.
 
     Of windows of which fewer than `executed_steps` were executed, the rest is padding: who imitates that stands still for ever
-    where the demonstrations happened to end. Where every step is paid for, all windows do but those that led to a failure.
+    where the demonstrations happened to end. Where every step is paid for, all windows do but those that led to a failure; if
+    somebody took over, those in which he acted for the whole `horizon`.
     """
-    failed = episode.ending is not Ending.SUCCESS
-    if episode.taken_over.any() or (failed and not reward.goes_on):
-        return 0
-    lost = round(reward.lost_s / episode.step_period_s) if episode.ending is Ending.FAILURE else 0
-    return max(0 if failed else 1, len(episode) - executed_steps + 1 - lost)
+    starts = np.arange(len(episode))
+    worth_it: NDArray[np.bool_] = starts <= max(0, len(episode) - executed_steps)
+    if not reward.goes_on:
+        worth_it &= episode.ending is Ending.SUCCESS and not episode.taken_over.any()
+    elif episode.taken_over.any():
+        helped = np.concatenate([episode.taken_over, np.zeros(horizon, dtype=np.bool_)])
+        worth_it &= helped[starts[:, None] + np.arange(horizon)].all(axis=1)
+    elif episode.ending is Ending.FAILURE:
+        worth_it &= starts <= len(episode) - executed_steps - round(reward.lost_s / episode.step_period_s)
+    return worth_it
 
 
 def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
@@ -175,12 +183,12 @@ def _together(parts: Sequence[EpisodeRows]) -> EpisodeRows:
     rows = [part.copies.row + start for part, start in zip(parts, before)]
     vectors, chunks = [part.copies.vector for part in parts], [part.copies.chunk for part in parts]
     copies = WindowCopies(torch.cat(vectors), torch.cat(chunks), torch.cat(rows), torch.cat([part.copies.wait for part in parts]))
-    return EpisodeRows(concatenate([part.windows for part in parts]), copies, sum(part.imitated for part in parts))
+    return EpisodeRows(concatenate([part.windows for part in parts]), copies, torch.cat([part.imitated for part in parts]))
 
 
 def _held_out(episodes: Sequence[Episode], share: float, seed: int, reward: RewardConfig) -> set[int]:
     """Indices of offline episodes worth imitating that nothing is trained on."""
-    good = [n for n, episode in enumerate(episodes) if episode.source != POLICY_SOURCE and worth_imitating(episode, 1, reward)]
+    good = [n for n, one in enumerate(episodes) if one.source != POLICY_SOURCE and worth_imitating(one, 1, 1, reward).any()]
     if share == 0.0 or len(good) < FEWEST_TO_HOLD_OUT_FROM:
         return set()
     order = torch.randperm(len(good), generator=torch.Generator().manual_seed(seed)).tolist()

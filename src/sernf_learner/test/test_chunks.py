@@ -74,8 +74,9 @@ def test_episodes_do_not_mix() -> None:
 def test_an_episode_in_which_somebody_took_over_is_not_imitated() -> None:
     taken_over = np.arange(12) == 5
     helped = episode(taken_over=taken_over)
-    assert worth_imitating(episode(), 3) == 10
-    assert worth_imitating(helped, 3) == worth_imitating(episode(ending=Ending.FAILURE), 3) == 0
+    assert worth_imitating(episode(), HORIZON, 3).tolist() == [True] * 10 + [False] * 2
+    assert not worth_imitating(helped, HORIZON, 3).any()
+    assert not worth_imitating(episode(ending=Ending.FAILURE), HORIZON, 3).any()
     assert tabulate([helped], BUILDER, GAMMA).reward[-1] == 1.0
 
 
@@ -110,10 +111,16 @@ def test_where_every_step_is_paid_for_only_a_failure_is_an_end(ending: Ending, s
 
 
 def test_where_every_step_is_paid_for_all_is_worth_imitating_but_what_led_to_a_failure() -> None:
-    yaw = 0.05 * np.arange(12.0)
-    assert worth_imitating(turned(yaw), 3, TURNING) == worth_imitating(turned(yaw, ending=Ending.TIMEOUT), 3, TURNING) == 10
-    assert worth_imitating(turned(yaw, ending=Ending.FAILURE), 3, TURNING) == 8
-    assert worth_imitating(turned(yaw, taken_over=np.arange(12) == 5), 3, TURNING) == 0
+    def count(**values: Any) -> int:
+        return int(worth_imitating(turned(0.05 * np.arange(12.0), **values), HORIZON, 3, TURNING).sum())
+
+    assert count() == count(ending=Ending.TIMEOUT) == 10
+    assert count(ending=Ending.FAILURE) == 8
+
+
+def test_where_every_step_is_paid_for_whoever_took_over_is_imitated() -> None:
+    helped = turned(0.05 * np.arange(12.0), taken_over=(np.arange(12) > 2) & (np.arange(12) < 9), ending=Ending.FAILURE)
+    assert np.flatnonzero(worth_imitating(helped, HORIZON, 3, TURNING)).tolist() == [3, 4, 5]
 
 
 def test_the_reward_names_an_object_that_is_not_there() -> None:

@@ -44,6 +44,14 @@ DUCK_OBSERVATION = (
 """Without the duck's rotation: nobody grasps by it, and a duck that was rolled over by a missed grasp has one never seen."""
 
 
+CUBE_OBSERVATION = (
+    "joint_position", "commanded_position", "object_in_hand/cube", "object_square/cube",
+    "joint_position@1", "joint_position@2", "commanded_position@1", "commanded_position@2",
+    "object_in_hand/cube@2", "object_square/cube@2", "object_square/cube@4",
+)  # fmt: skip
+"""What fingers press on shows in how far they stay behind their targets, and how things move in what was seen before."""
+
+
 class LayoutError(ValueError):
     """Two layouts that do not fit; the message says what was expected and what came."""
 

@@ -21,12 +21,12 @@ from torch import nn
 
 from sernf.bench.peer_policies import DenoisingPolicy, ddim_steps, flow_matching_steps, parameters
 from sernf.bench.report import Metric, Report
-from sernf_learner.learning_config import LearningConfig
+from sernf_learner.task_settings import task_config
 from sernf_policy.acting import ActingConfig
 from sernf_policy.critic import ChunkCritic, CriticConfig
 from sernf_policy.engine import MISSING, CompiledEngine, Graphs, Planner, session
 from sernf_policy.inference_graph import likelihood_graph, sampling_graph
-from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
+from sernf_policy.layout import PolicyLayout
 from sernf_policy.policy import ChunkPolicy, PolicyConfig
 
 HORIZON = 10
@@ -47,7 +47,7 @@ def measure(seconds: float, console: Console) -> Report:
         raise RuntimeError(f"expected ONNX Runtime, got: {MISSING}; install it as in requirements.txt")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    layout = LearningConfig(horizon=HORIZON).layout("duck", DUCK_OBSERVATION)
+    layout = task_config("duck", {"horizon": HORIZON}).layout("duck")
     policy, critic = ChunkPolicy(layout, PolicyConfig()).eval(), ChunkCritic(layout, CriticConfig()).eval()
     _wake(policy)
     likelihood = likelihood_graph(policy)

@@ -21,9 +21,10 @@ from sernf_learner.learning_config import LearningConfig
 from sernf_learner.session import TrainingSession
 from sernf_learner.stages.critic_warmup import critic_step
 from sernf_learner.stages.offline_rl import actor_step
+from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage
 from sernf_policy.checkpoint import Checkpoint, load_checkpoint
-from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
+from sernf_policy.layout import PolicyLayout
 from sernf_robot.joints import JOINTS
 
 EPISODES, TICKS = 2, 100
@@ -33,8 +34,8 @@ WARM_UP_ROUNDS = 3
 def measure_updates(seconds: float, console: Console) -> dict[str, Metric]:
     """Imitation, critic and actor in turn for `seconds`, at least once each."""
     torch.set_num_threads(1)
-    config = LearningConfig(device="cpu", threads=1)
-    layout = config.layout("duck", DUCK_OBSERVATION)
+    config = task_config("duck", {"device": "cpu", "threads": 1})
+    layout = config.layout("duck")
     imitation = _session(Stage.IMITATION, layout, config, None)
     with tempfile.TemporaryDirectory() as folder:
         warm = _session(Stage.CRITIC_WARMUP, layout, config, _checkpoint(imitation, Path(folder) / "imitation"))

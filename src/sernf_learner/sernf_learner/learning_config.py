@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,5 +174,14 @@ def learning_config(overrides: Mapping[str, Any]) -> LearningConfig:
             group_of.update(value)
         else:
             mapping[last] = value
-    config: LearningConfig = from_mapping(LearningConfig, nested, where="overrides")
+    config: LearningConfig = from_mapping(LearningConfig, _over(dataclasses.asdict(LearningConfig()), nested), where="overrides")
     return config
+
+
+def _over(defaults: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`defaults` with `changes`, group by group: whoever changes one setting of `acting` keeps the others as they are here, which
+    are not those of ActingConfig.
+    """
+    both = {**defaults, **changes}
+    groups = [name for name, value in changes.items() if isinstance(value, Mapping) and isinstance(defaults.get(name), Mapping)]
+    return both | {name: _over(defaults[name], changes[name]) for name in groups}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
 from sernf_learner.learning_config import LearningConfig, learning_config
 from sernf_learner.processes import chosen_device
+from sernf_policy.acting import ActingConfig
 from sernf_robot.config import ConfigError
 
 
@@ -16,6 +19,17 @@ def test_dots_name_nested_settings() -> None:
     assert (config.actor.beta, config.actor.every, config.acting.player.blend_steps, config.batch) == (7.0, 3, 1, 8)
     assert groups == {"actor": {"beta": 7.0}}
     assert learning_config({}) == LearningConfig()
+
+
+def test_whoever_changes_one_setting_of_a_group_keeps_the_others() -> None:
+    default, changed = (
+        LearningConfig().acting,
+        learning_config({"acting.candidates": 16, "acting.player.execute_steps": 5}).acting,
+    )
+    expected = dataclasses.replace(default, candidates=16, player=dataclasses.replace(default.player, execute_steps=5))
+    assert changed == expected != default
+    assert default.temperature != ActingConfig().temperature, "otherwise this test says nothing"
+    assert learning_config({"acting": {"candidates": 16}, "acting.player.execute_steps": 5}).acting == expected
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from sernf_sim.filtered_robot import MotionConfig
 from sernf_sim.tasks.cube_rotation import MIN_FINGERTIPS, dropped
 from sernf_sim.tasks.cube_scene import CENTER_M, CUBE_MASS_KG, CUBE_SIDE_M
 from sernf_teacher.cube_batch import Advanced, CubeBatch
-from sernf_teacher.cube_geometry import cube_rotation, nearest_on_box
+from sernf_teacher.cube_geometry import cube_quaternion, cube_rotation, nearest_on_box
 from sernf_teacher.cube_model import CONTROL_PERIOD_S, JOINTS, TIPS
 from sernf_teacher.cube_observation import SIZE, observation
 from sernf_teacher.cube_rewards import Moment, RewardWeights, reward_terms
@@ -55,7 +55,8 @@ class CubeEnvConfig:
 class Step:
     """After a step, n copies: `reward` (n,), `lost` (n,) dropped, `timed_out` (n,), `last_observation` (n, SIZE) before those two
     began anew, and of this step `turned_rad`, `counted_rad` (with enough fingertips), `gated_rad` (as rewarded), `fingertips` and
-    `force_n` (mean over the tips that touch) (n,), `terms`: mean of each weighted reward term.
+    `force_n` (mean over the tips that touch) (n,), `target_rad` (n, 16) that the action has set, `terms`: mean of each weighted
+    reward term.
     """
 
     observation: Array32
@@ -68,7 +69,18 @@ class Step:
     gated_rad: Floats
     fingertips: Floats
     force_n: Floats
+    target_rad: Floats
     terms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """n copies: `joint_position_rad`, `target_rad` (n, 16); pose of the cube in `fr3_link0`: (n, 3) m, unit (n, 4) wxyz."""
+
+    joint_position_rad: Floats
+    target_rad: Floats
+    cube_position_m: Floats
+    cube_quaternion: Floats
 
 
 class CubeEnv:
@@ -138,6 +150,7 @@ class CubeEnv:
         touching = moment.touching(TOUCH_N)
         fingertips = touching.sum(-1).astype(float)
         force = (moment.force_n * touching).sum(-1) / np.maximum(fingertips, 1.0)
+        target = self._target.copy()
         self._remember(moment, fingertips, lost)
         ended = np.flatnonzero(lost | timed_out)
         self._observation = view
@@ -149,13 +162,27 @@ class CubeEnv:
         return Step(
             observation=self._observation, reward=reward, lost=lost, timed_out=timed_out, last_observation=view,
             turned_rad=turned, counted_rad=np.where(fingertips >= MIN_FINGERTIPS, turned, 0.0),
-            gated_rad=CONTROL_PERIOD_S * terms["spin"], fingertips=fingertips, force_n=force,
+            gated_rad=CONTROL_PERIOD_S * terms["spin"], fingertips=fingertips, force_n=force, target_rad=target,
             terms={name: float(value.mean()) for name, value in weighted.items()},
         )  # fmt: skip
 
     def physics_state(self) -> Floats:
         """Full physics state (n, s), for pictures and analysis."""
         return self._state.copy()
+
+    def truth(self) -> Truth:
+        """Where everything really is now."""
+        qpos = self._state[:, self._cube.qpos]
+        return Truth(
+            joint_position_rad=qpos[:, :JOINTS].copy(), target_rad=self._target.copy(),
+            cube_position_m=np.array(CENTER_M) + qpos[:, JOINTS : JOINTS + 3],
+            cube_quaternion=cube_quaternion(qpos[:, JOINTS + 3], qpos[:, JOINTS + 4 :]),
+        )  # fmt: skip
+
+    def action_towards(self, target_rad: Floats) -> Floats:
+        """The action (n, 16) that brings the targets as near to `target_rad` (n, 16) as one step may."""
+        action: Floats = np.clip((target_rad - self._target) / self.config.action_rad, -1.0, 1.0)
+        return action
 
     def state(self) -> dict[str, Any]:
         """All that the future depends on, besides the stage."""

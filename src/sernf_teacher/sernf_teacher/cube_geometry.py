@@ -54,3 +54,15 @@ def cube_rotation(yaw_rad: Floats, tilt_rad: Floats) -> Floats:
         (-cx * sy, sx, cx * cy),
     )
     return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def cube_quaternion(yaw_rad: Floats, tilt_rad: Floats) -> Floats:
+    """The same rotations as unit quaternions (..., 4) wxyz."""
+    (cz, sz), (cx, sx), (cy, sy) = ((np.cos(a / 2), np.sin(a / 2)) for a in (yaw_rad, tilt_rad[..., 0], tilt_rad[..., 1]))
+    return np.stack(
+        [
+            cz * cx * cy - sz * sx * sy, cz * sx * cy - sz * cx * sy,
+            cz * cx * sy + sz * sx * cy, cz * sx * sy + sz * cx * cy,
+        ],
+        -1,
+    )  # fmt: skip

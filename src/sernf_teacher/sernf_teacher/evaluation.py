@@ -42,6 +42,17 @@ def randomisation_of(physics: Physics) -> Randomisation:
     )  # fmt: skip
 
 
+def teacher_path(name: str) -> Path:
+    """A file, or the shipped teacher; raises CheckpointError when none is shipped."""
+    path = SHIPPED / SHIPPED_NAME if name == SHIPPED_NAME else Path(name).expanduser()
+    if name == SHIPPED_NAME and not both_files(path)[0].is_file():
+        raise CheckpointError(
+            f"no teacher is shipped in {SHIPPED}; train one: ./sernf run python -m sernf_teacher.train --out runs/cube, "
+            "and give its file: --weights runs/cube/teacher.safetensors"
+        )
+    return path
+
+
 def evaluate_teacher(
     *, weights: Path | str = SHIPPED_NAME, episodes: int, seed: int, twin: bool = False, randomised: float = 1.0,
     episode_s: float = EPISODE_S, threads: int = 1, progress: Callable[[int, int], None] = lambda done, total: None,
@@ -51,13 +62,7 @@ def evaluate_teacher(
     `progress` counts steps. Raises CheckpointError and GraspError.
     """
     name = str(weights)
-    path = SHIPPED / SHIPPED_NAME if name == SHIPPED_NAME else Path(name).expanduser()
-    if name == SHIPPED_NAME and not both_files(path)[0].is_file():
-        raise CheckpointError(
-            f"no teacher is shipped in {SHIPPED}; train one: ./sernf run python -m sernf_teacher.train --out runs/cube, "
-            "and give its file: --weights runs/cube/teacher.safetensors"
-        )
-    teacher = load_teacher(path)
+    teacher = load_teacher(teacher_path(name))
     table = randomisation_of(load_physics("twin")) if twin else Randomisation()
     steps = round(episode_s / CONTROL_PERIOD_S)
     config = CubeEnvConfig(copies=episodes, threads=threads, episode_steps=steps + 1, ring_share=0.0, randomisation=table)

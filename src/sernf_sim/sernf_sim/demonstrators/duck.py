@@ -79,7 +79,7 @@ class Variety:
     tilt_spread_rad: float = 0.04
     detour_probability: float = 0.2
     pause_probability: float = 0.9
-    pause_s: tuple[float, float] = (0.5, 2.6)
+    pause_s: tuple[float, float] = (0.5, 2.2)
     speed: tuple[float, float] = (0.75, 1.4)
     careless_probability: float = 0.0
     grasp_error_m: float = 0.005

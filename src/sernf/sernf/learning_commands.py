@@ -90,16 +90,17 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure a policy in simulation, faster than real time, through the same chunk player and safety filter as on the robot."""
-    if task is Evaluated.cube and not (candidates is None and temperature is None):
-        fail("expected neither --candidates nor --temperature for cube: its teacher has one action for what it sees", 2)
     try:
         from sernf_learner.evaluation import evaluate as measure
-        from sernf_teacher.evaluation import evaluate_teacher
+        from sernf_teacher.evaluation import evaluate_teacher, is_teacher
     except ImportError as error:
         fail(f"{error}; if torch was left out of this clone, set SERNF_TORCH_INDEX to a package index and run ./sernf setup")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     physics = "twin" if twin else "nominal"
     try:
+        teacher = task is Evaluated.cube and is_teacher(weights)
+        if teacher and not (candidates is None and temperature is None):
+            fail("expected neither --candidates nor --temperature for a teacher: it has one action for what it sees", 2)
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task(f"{task.value}, {physics}", total=episodes)
 
@@ -107,7 +108,7 @@ def evaluate(
                 progress.update(bar, completed=done, total=total)
 
             workers = workers or len(os.sched_getaffinity(0))
-            if task is Evaluated.cube:
+            if teacher:
                 result = evaluate_teacher(
                     weights=weights or "teacher", episodes=episodes, seed=seed, twin=twin, threads=workers, progress=advance
                 )

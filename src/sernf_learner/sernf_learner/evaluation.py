@@ -20,6 +20,7 @@ from sernf_policy.runtime import PolicyRuntime
 from sernf_policy.shipped_weights import weights_path
 from sernf_robot.success_rate import wilson_interval
 from sernf_sim.physics import load_physics
+from sernf_sim.tasks.cube_rotation import rotation_report
 
 GRASPED = ("lifted", "above_bowl", "placed")
 """Stages that a duck reaches only in the hand."""
@@ -82,8 +83,20 @@ def report(outcomes: Sequence[Outcome], checkpoint: Checkpoint, plan: Evaluation
         "wilson_low": low, "wilson_high": high, "mean_time_s": float(np.mean(good)) if good else None,
         "failures": dict(failures), "seed": seed, "twin": plan.physics == "twin", "temperature": plan.acting.temperature,
         "candidates": plan.acting.candidates,
-        "extra": {"grasp_rate": sum(outcome.stage in GRASPED for outcome in outcomes) / len(outcomes)},
+        "extra": EXTRAS[plan.task](outcomes) if plan.task in EXTRAS else {},
     }  # fmt: skip
+
+
+def _duck_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    return {"grasp_rate": sum(outcome.stage in GRASPED for outcome in outcomes) / len(outcomes)}
+
+
+def _cube_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    columns = {name: np.array([outcome.measures[name] for outcome in outcomes]) for name in outcomes[0].measures}
+    return rotation_report(**columns, lost=np.array([outcome.episode.cause == "dropped" for outcome in outcomes]))
+
+
+EXTRAS = {"duck": _duck_extra, "cube": _cube_extra}
 
 
 def _begin(plan: EvaluationPlan) -> None:

@@ -31,11 +31,12 @@ class Actor(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished rollout: its episode, the furthest stage and the simulated seconds until the judge decided."""
+    """A finished rollout: its episode, the furthest stage, the simulated seconds until the judge decided, and its measures."""
 
     episode: Episode
     stage: str
     seconds: float
+    measures: dict[str, float]
 
     @property
     def success(self) -> bool:
@@ -126,4 +127,4 @@ class SimRollouts:
             commanded_position_rad=commanded_, action_rad=action, requested_rad=requested, object_pose=pose_,
             taken_over=np.zeros(len(rows), dtype=bool),
         )  # fmt: skip
-        return Outcome(episode, status.stage, status.elapsed_s)
+        return Outcome(episode, status.stage, status.elapsed_s, world.task.measures())

@@ -3,47 +3,44 @@
 import numpy as np
 import pytest
 
-from sernf_sim.tasks.cube_rotation import DROP_M, LEFT_M, TOPPLED_RAD, RotationCount, dropped
+from sernf_sim.tasks.cube_rotation import DROP_M, LEFT_M, TOPPLED_RAD, RotationCount, dropped, rotation_report
 
 
 def test_turns_are_counted_beyond_half_a_turn():
-    count = RotationCount(1)
-    count.reset([3.0])
+    count = RotationCount(3.0)
     # 30 degrees a step, three turns in all, as wrapped angles.
     for step in range(1, 37):
         yaw = 3.0 + step * np.pi / 6
-        count.update([np.arctan2(np.sin(yaw), np.cos(yaw))], [4], 0.5)
-    assert count.turned_rad[0] == pytest.approx(6 * np.pi)
-    assert count.turns_per_minute()[0] == pytest.approx(3 / 0.3)
+        count.update(np.arctan2(np.sin(yaw), np.cos(yaw)), [1.0] * 4, 0.5)
+    assert count.turned_rad == count.counted_rad == pytest.approx(6 * np.pi)
 
 
 def test_only_time_with_three_fingertips_counts():
-    count = RotationCount(1)
+    count = RotationCount(0.0)
     for step, fingertips in enumerate([4, 3, 2, 0, 3], start=1):
-        count.update([0.1 * step], [fingertips], 0.05)
-    assert count.turned_rad[0] == pytest.approx(0.5)
-    assert count.counted_rad[0] == pytest.approx(0.3)
-    assert count.fingertip_s[0] / count.time_s[0] == pytest.approx(12 / 5)
+        count.update(0.1 * step, [2.0] * fingertips, 0.05)
+    assert count.turned_rad == pytest.approx(0.5)
+    assert count.counted_rad == pytest.approx(0.3)
+    assert count.fingertip_s / count.time_s == pytest.approx(12 / 5)
+    assert count.force_ns / count.time_s == pytest.approx(2.0 * 4 / 5)
 
 
 def test_turning_back_is_taken_off():
-    count = RotationCount(1)
+    count = RotationCount(0.0)
     for yaw in (0.3, 0.1):
-        count.update([yaw], [3], 0.05)
-    assert count.counted_rad[0] == pytest.approx(0.1)
+        count.update(yaw, [1.0] * 3, 0.05)
+    assert count.counted_rad == pytest.approx(0.1)
 
 
-def test_rows_are_independent():
-    count = RotationCount(3)
-    count.reset([1.0], [1])
-    count.update([1.2], [3], 0.05, [1])
-    assert count.counted_rad == pytest.approx([0.0, 0.2, 0.0])
-    count.reset([0.0], [1])
-    assert not count.counted_rad.any() and not count.time_s.any()
-
-
-def test_a_cube_that_does_not_move_turns_not_at_all_per_minute():
-    assert RotationCount(2).turns_per_minute() == pytest.approx([0.0, 0.0])
+def test_the_report_counts_all_the_time_that_was_lived():
+    report = rotation_report(
+        counted_rad=np.array([4 * np.pi, 0.0]), turned_rad=np.array([6 * np.pi, 0.0]), lived_s=np.array([60.0, 20.0]),
+        fingertip_s=np.array([240.0, 40.0]), force_ns=np.array([120.0, 40.0]), lost=np.array([False, True]),
+    )  # fmt: skip
+    assert report == pytest.approx({
+        "rpm": 1.5, "uncounted_rpm": 0.75, "degrees_per_episode": 360.0, "drops_per_min": 0.75, "survival": 0.5,
+        "mean_fingertips": 3.5, "mean_contact_force_n": 2.0,
+    })  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Scene:
         self.data.qpos[:24] = self.data.ctrl[:] = self.task.start_position_rad
         self.task.reset(self.data, np.random.default_rng(0))
         self.fingertips = fingertips
-        monkeypatch.setattr(self.task, "touching", lambda data: self.fingertips)
+        monkeypatch.setattr(self.task, "side_forces", lambda data: [2.0] * self.fingertips)
         mujoco.mj_forward(self.model, self.data)
         self.cube_qpos = int(self.model.joint("cube").qposadr[0])
 

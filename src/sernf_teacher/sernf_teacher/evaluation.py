@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from sernf_policy.checkpoint_files import CheckpointError, both_files
+from sernf_policy.shipped_weights import shipped_weights
 from sernf_robot.success_rate import wilson_interval
 from sernf_sim.physics import Physics, load_physics
+from sernf_sim.tasks.cube_rotation import rotation_report
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
 from sernf_teacher.cube_model import CONTROL_PERIOD_S
 from sernf_teacher.curriculum import STAGES, TOP
 from sernf_teacher.grasps import load_grasps
 from sernf_teacher.randomisation import Randomisation
-from sernf_teacher.teacher_weights import SHIPPED, load_teacher
+from sernf_teacher.teacher_weights import SHIPPED, load_teacher, read_stage
 
 EPISODE_S = 60.0
 SHIPPED_NAME = "teacher"
@@ -51,6 +53,15 @@ def teacher_path(name: str) -> Path:
             "and give its file: --weights runs/cube/teacher.safetensors"
         )
     return path
+
+
+def is_teacher(name: str) -> bool:
+    """Whether weights for the cube are a teacher's: by name, or by what their JSON says. Raises CheckpointError."""
+    if name in ("", SHIPPED_NAME):
+        return name == SHIPPED_NAME or not shipped_weights("cube")
+    if name in shipped_weights("cube"):
+        return False
+    return read_stage(Path(name).expanduser()) == "teacher"
 
 
 def evaluate_teacher(
@@ -90,7 +101,6 @@ def evaluate_teacher(
     env.batch.close()
     good = running & (counted >= FULL_TURN_RAD)
     low, high = wilson_interval(int(good.sum()), episodes)
-    minutes, looks = float(lived_s.sum()) / 60.0, float(lived_s.sum()) / CONTROL_PERIOD_S
     failures = {"dropped": int((~running).sum()), "no full turn": int((running & ~good).sum())}
     return {
         "task": "cube", "weights": name, "sha256": teacher.info["sha256"], "stage": "teacher", "episodes": episodes,
@@ -98,11 +108,8 @@ def evaluate_teacher(
         "mean_time_s": float(lived_s[good].mean()) if good.any() else None,
         "failures": {cause: count for cause, count in failures.items() if count}, "seed": seed, "twin": twin, "temperature": 0.0,
         "candidates": 1,
-        "extra": {
-            "rpm": float(counted.sum()) / FULL_TURN_RAD / minutes,
-            "uncounted_rpm": float((turned - counted).sum()) / FULL_TURN_RAD / minutes,
-            "degrees_per_episode": float(np.degrees(counted).mean()), "drops_per_min": float((~running).sum()) / minutes,
-            "survival": float(running.mean()), "mean_fingertips": float(fingertips.sum()) / looks,
-            "mean_contact_force_n": float(force.sum()) / looks,
-        },
+        "extra": rotation_report(
+            counted_rad=counted, turned_rad=turned, lived_s=lived_s, fingertip_s=CONTROL_PERIOD_S * fingertips,
+            force_ns=CONTROL_PERIOD_S * force, lost=~running,
+        ),
     }  # fmt: skip

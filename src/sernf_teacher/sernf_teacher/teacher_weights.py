@@ -50,6 +50,16 @@ def save_teacher(path: Path, networks: ActorCritic, *, level: float, samples: in
     return info
 
 
+def read_stage(path: Path) -> str:
+    """What the JSON of weights says about their stage; empty when it does not. Raises CheckpointError when there is none."""
+    _, json_file = both_files(path)
+    try:
+        info = json.loads(json_file.read_text(encoding="utf8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{json_file}: expected the description of weights, got: {error}") from error
+    return str(info.get("stage", "")) if isinstance(info, dict) else ""
+
+
 def load_teacher(path: Path) -> Teacher:
     """Read NAME.safetensors and NAME.json; raises CheckpointError for what is missing, damaged or of another observation."""
     weights_file, json_file = both_files(path)

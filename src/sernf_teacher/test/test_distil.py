@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sernf_learner.episode import Ending
+from sernf_learner.evaluation import evaluate
 from sernf_learner.rewards import RewardConfig, step_rewards
 from sernf_learner.task_settings import task_config
 from sernf_learner.training_data import worth_imitating
@@ -18,6 +19,7 @@ from sernf_teacher.cube_observation import SIZE
 from sernf_teacher.curriculum import STAGES, TOP
 from sernf_teacher.distil import DistilConfig, Distillation
 from sernf_teacher.distil_rollouts import DistilRollouts
+from sernf_teacher.evaluation import is_teacher
 from sernf_teacher.grasps import load_grasps
 from sernf_teacher.ppo import ActorCritic
 from sernf_teacher.student_view import HELD, StudentNoise, StudentView, all_joints
@@ -135,6 +137,12 @@ def test_a_killed_distillation_ends_like_one_that_was_not(tmp_path):
     resumed = load_checkpoint(Distillation(config, make_teacher(), tmp_path / "killed", TINY).run())
     assert resumed.info.sha256 == whole.info.sha256
     assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
+
+    student = tmp_path / "whole" / "student.safetensors"
+    assert not is_teacher(str(student))
+    result = evaluate(task="cube", weights=student, episodes=2, seed=0, physics="twin", workers=1)
+    assert result["failures"] == {"held: dropped": 2} and result["extra"]["survival"] == 0.0, "it has learnt nothing"
+    assert result["extra"].keys() >= {"rpm", "degrees_per_episode", "drops_per_min", "mean_fingertips", "mean_contact_force_n"}
 
 
 def _die_in_round(trained, fatal):

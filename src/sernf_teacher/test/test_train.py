@@ -9,6 +9,7 @@ import torch
 from sernf_policy.checkpoint_files import CheckpointError
 from sernf_teacher.cube_env import CubeEnvConfig
 from sernf_teacher.cube_observation import SIZE
+from sernf_teacher.evaluation import is_teacher
 from sernf_teacher.ppo import PpoConfig
 from sernf_teacher.teacher_weights import load_teacher
 from sernf_teacher.train import TrainConfig, Training, run
@@ -48,6 +49,7 @@ def test_run_logs_saves_and_draws(tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
     observation = np.random.default_rng(0).normal(size=(3, SIZE)).astype(np.float32)
     teacher = load_teacher(tmp_path / "teacher.safetensors")
+    assert is_teacher(str(tmp_path / "teacher.safetensors")) and is_teacher("teacher") and is_teacher("")
     with torch.no_grad():
         expected = training.ppo.networks.act(torch.from_numpy(observation)).numpy()
     assert teacher.act(observation) == pytest.approx(expected, abs=1e-6)

@@ -53,7 +53,7 @@ class CubeTask:
 
     def __init__(self) -> None:
         self.start_position_rad = np.array([*ARM_RAD, WRIST_RAD, *START_HAND_RAD])
-        self.rotation = RotationCount(1)
+        self.rotation = RotationCount(0.0)
         self._stage = HELD
         if len(self.start_position_rad) != len(ARM_RAD) + len(HAND_JOINTS):
             raise ValueError(f"expected {len(HAND_JOINTS) - 1} joints of the hand, got {len(START_HAND_RAD)}")
@@ -83,14 +83,14 @@ class CubeTask:
         position = np.array(CENTER_M) + offset
         data.qpos[self._cube_qpos : self._cube_qpos + 7] = (*position, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         data.qpos[self._stand_qpos] = offset[2]
-        self.rotation.reset([yaw])
+        self.rotation = RotationCount(yaw)
 
     def judge(self, data: mujoco.MjData) -> Judgement:
         """Judge the present state; the stage only ever rises."""
         frame = data.xmat[self._cube].reshape(3, 3)
         yaw = float(np.arctan2(frame[1, 0], frame[0, 0]))
-        self.rotation.update([yaw], [self.touching(data)], JUDGE_PERIOD_S)
-        counted = float(self.rotation.counted_rad[0])
+        self.rotation.update(yaw, self.side_forces(data), JUDGE_PERIOD_S)
+        counted = self.rotation.counted_rad
         stage = TURNED if counted >= 2 * np.pi else TURNING if counted >= np.pi / 2 else HELD
         lost = bool(dropped(data.xpos[self._cube] - CENTER_M, float(np.arccos(np.clip(frame[2, 2], -1.0, 1.0)))))
         if stage == TURNED and not lost and data.time >= EPISODE_S:
@@ -99,10 +99,14 @@ class CubeTask:
         success = self._stage == MINUTE
         return Judgement(self.stages[self._stage], success, success or lost, "dropped" if lost and not success else "")
 
-    def touching(self, data: mujoco.MjData) -> int:
-        """How many fingertips press on the cube's sides."""
+    def measures(self) -> dict[str, float]:
+        """What `cube_rotation.rotation_report` takes of the running episode."""
+        return self.rotation.measures()
+
+    def side_forces(self, data: mujoco.MjData) -> list[float]:
+        """Force (N) of each fingertip that presses on the cube's sides."""
         frame = data.xmat[self._cube].reshape(3, 3)
-        force, found = np.zeros(6), set()
+        force, found = np.zeros(6), dict[int, float]()
         for index in range(data.ncon):
             contact = data.contact[index]
             tip = next((int(geom) for geom in contact.geom if int(geom) in self._tips), -1)
@@ -110,9 +114,9 @@ class CubeTask:
                 continue
             normal = frame.T @ contact.frame[:3]
             mujoco.mj_contactForce(self._model, data, index, force)
-            if abs(normal[2]) < np.hypot(normal[0], normal[1]) and float(np.linalg.norm(force[:3])) > TOUCH_N:
-                found.add(tip)
-        return len(found)
+            if abs(normal[2]) < np.hypot(normal[0], normal[1]):
+                found[tip] = found.get(tip, 0.0) + float(np.linalg.norm(force[:3]))
+        return [newton for newton in found.values() if newton > TOUCH_N]
 
 
 def _add_stand(spec: mujoco.MjSpec) -> None:

@@ -5,14 +5,12 @@ A cube that is flicked, or that lies on the palm, may turn as much as it likes; 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.integer[Any]] | NDArray[np.bool_] | slice
-ALL = slice(None)
 
 MIN_FINGERTIPS = 3
 """So many fingertips must touch while a rotation counts."""
@@ -33,32 +31,42 @@ def dropped(offset_m: ArrayLike, tilt_rad: ArrayLike) -> NDArray[np.bool_]:
 
 
 class RotationCount:
-    """Counts the turns of `count` cubes about the vertical, each by its own yaw, which may jump by whole turns.
+    """Counts the turns of a cube about the vertical by its yaw, which may jump by whole turns.
 
-    `turned_rad`: all rotation; `counted_rad`: what happened with at least MIN_FINGERTIPS touching. Arrays (count,).
+    `turned_rad`: all rotation; `counted_rad`: what happened with at least MIN_FINGERTIPS touching; `fingertip_s`, `force_ns`:
+    touching fingertips, and the mean force of one (N), times their time; `time_s`.
     """
 
-    def __init__(self, count: int) -> None:
-        self._yaw_rad = np.zeros(count)
-        self.turned_rad, self.counted_rad, self.time_s, self.fingertip_s = np.zeros((4, count))
+    def __init__(self, yaw_rad: float) -> None:
+        """Begin at `yaw_rad`."""
+        self._yaw_rad = yaw_rad
+        self.turned_rad = self.counted_rad = self.time_s = self.fingertip_s = self.force_ns = 0.0
 
-    def reset(self, yaw_rad: ArrayLike, rows: Rows = ALL) -> None:
-        """Begin anew for `rows`, whose yaw is now `yaw_rad`."""
-        self._yaw_rad[rows] = np.asarray(yaw_rad, dtype=float)
-        for total in (self.turned_rad, self.counted_rad, self.time_s, self.fingertip_s):
-            total[rows] = 0.0
+    def update(self, yaw_rad: float, forces_n: Sequence[float], period_s: float) -> None:
+        """Take in the yaw and the forces of the fingertips that touch."""
+        step = (yaw_rad - self._yaw_rad + np.pi) % (2 * np.pi) - np.pi
+        self._yaw_rad = yaw_rad
+        self.turned_rad += step
+        self.counted_rad += step if len(forces_n) >= MIN_FINGERTIPS else 0.0
+        self.time_s += period_s
+        self.fingertip_s += len(forces_n) * period_s
+        self.force_ns += float(np.mean(forces_n)) * period_s if forces_n else 0.0
 
-    def update(self, yaw_rad: ArrayLike, fingertips: ArrayLike, period_s: float, rows: Rows = ALL) -> Floats:
-        """Take in the yaw of `rows` and how many fingertips touch each; returns the rotation since the last time, rad."""
-        yaw = np.asarray(yaw_rad, dtype=float)
-        step: Floats = (yaw - self._yaw_rad[rows] + np.pi) % (2 * np.pi) - np.pi
-        self._yaw_rad[rows] = yaw
-        self.turned_rad[rows] += step
-        self.counted_rad[rows] += np.where(np.asarray(fingertips) >= MIN_FINGERTIPS, step, 0.0)
-        self.time_s[rows] += period_s
-        self.fingertip_s[rows] += np.asarray(fingertips) * period_s
-        return step
+    def measures(self) -> dict[str, float]:
+        """What `rotation_report` takes."""
+        names = ("counted_rad", "turned_rad", "fingertip_s", "force_ns")
+        return {"lived_s": self.time_s, **{name: getattr(self, name) for name in names}}
 
-    def turns_per_minute(self) -> Floats:
-        """Counted turns over all the time, (count,); 0 where no time has passed."""
-        return self.counted_rad / (2 * np.pi) / np.maximum(self.time_s / 60.0, 1e-9)
+
+def rotation_report(
+    *, counted_rad: Floats, turned_rad: Floats, lived_s: Floats, fingertip_s: Floats, force_ns: Floats, lost: NDArray[np.bool_]
+) -> dict[str, float]:  # fmt: skip
+    """What episodes (n,) came to; see RotationCount. `lost` (n,): the cube was dropped."""
+    minutes, seconds = float(lived_s.sum()) / 60.0, float(lived_s.sum())
+    return {
+        "rpm": float(counted_rad.sum()) / (2 * np.pi) / minutes,
+        "uncounted_rpm": float((turned_rad - counted_rad).sum()) / (2 * np.pi) / minutes,
+        "degrees_per_episode": float(np.degrees(counted_rad).mean()), "drops_per_min": float(np.sum(lost)) / minutes,
+        "survival": 1.0 - float(np.mean(lost)), "mean_fingertips": float(fingertip_s.sum()) / seconds,
+        "mean_contact_force_n": float(force_ns.sum()) / seconds,
+    }  # fmt: skip

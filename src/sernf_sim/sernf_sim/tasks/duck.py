@@ -92,6 +92,10 @@ class DuckTask:
         data.qpos[self._duck_qpos : self._duck_qpos + 7] = (*position, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         data.mocap_pos[self._bowl_mocap, :2] = np.array(BOWL_CENTER_M) + rng.uniform(-BOWL_SPREAD_M, BOWL_SPREAD_M, 2)
 
+    def measures(self) -> dict[str, float]:
+        """None: the stage says it all."""
+        return {}
+
     def judge(self, data: mujoco.MjData) -> Judgement:
         """Judge the present state; the stage only ever rises."""
         duck = data.xpos[self._duck]

@@ -61,3 +61,7 @@ class Task(Protocol):
     def judge(self, data: mujoco.MjData) -> Judgement:
         """Judge the present state; called every `JUDGE_PERIOD_S` of simulated time."""
         ...
+
+    def measures(self) -> dict[str, float]:
+        """Numbers of the running episode that tell more than success, if the task has any."""
+        ...

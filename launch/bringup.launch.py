@@ -55,7 +55,7 @@ ARGUMENTS = {
         default="auto", choices=["auto", "sim", "mock", "orca"], description="Backend of the hand; auto: the one of the robot."
     ),
     "task": Argument(
-        default="duck", choices=["duck"], description="Task: the scene in simulation, and what episodes are filed under."
+        default="duck", choices=["duck", "cube"], description="Task: the scene in simulation, and what episodes are filed under."
     ),
     "physics": Argument(
         default="nominal",
@@ -67,7 +67,8 @@ ARGUMENTS = {
         default="auto",
         choices=["auto", "demonstrator", "keyboard", "gamepad", "pose_topic", "none"],
         description="Device of teleop: demonstrator (simulation only), keyboard (in a second terminal: ./sernf teleop), "
-        "gamepad (topic joy), pose_topic (glove or VR retargeting), none. auto: demonstrator in simulation, otherwise none.",
+        "gamepad (topic joy), pose_topic (glove or VR retargeting), none. auto: demonstrator in simulation, if the task has one, "
+        "otherwise none.",
     ),
     "demonstrate": Argument(
         default="auto",
@@ -105,6 +106,10 @@ ARGUMENTS = {
     "timing_file": Argument(default="", description="File for the bridge's timing of every tick; empty: none."),
     "policy_timing_file": Argument(default="", description="File for the policy's timing of every tick; empty: none."),
 }
+
+
+DEMONSTRATED = ("duck",)
+"""Tasks with a scripted demonstrator."""
 
 
 class ArgumentError(RuntimeError):
@@ -151,7 +156,7 @@ def read_arguments(values: dict[str, str]) -> Bringup:
     all_simulated = arm == hand == "sim"
     operator = values["operator"]
     if operator == "auto":
-        operator = "demonstrator" if all_simulated else "none"
+        operator = "demonstrator" if all_simulated and values["task"] in DEMONSTRATED else "none"
     policy = _settle(values["policy"], is_installed("sernf_policy", "policy_node"))
     weights = _absolute_file(values["weights"])
     # Without weights the policy waits for those that the learner will announce, and the robot demonstrates meanwhile.
@@ -188,6 +193,10 @@ def read_arguments(values: dict[str, str]) -> Bringup:
 
 
 def _check_combination(bringup: Bringup, *, all_simulated: bool) -> None:
+    if bringup.operator == "demonstrator" and bringup.task not in DEMONSTRATED:
+        raise ArgumentError(
+            f"operator: there is a demonstrator for {', '.join(DEMONSTRATED)}, none for {bringup.task}; use another operator"
+        )
     if bringup.operator == "demonstrator" and not all_simulated:
         raise ArgumentError(
             f"operator: the demonstrator needs arm and hand simulated, got arm {bringup.arm} and hand {bringup.hand}; "

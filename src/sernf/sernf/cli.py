@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from sernf import learning_commands
-from sernf.terminal import Physics, Task, console, fail
+from sernf.terminal import Demonstrated, Physics, console, fail
 
 app = typer.Typer(
     name="sernf",
@@ -76,7 +76,7 @@ def _not_an_argument(argument: str) -> str:
 @app.command()
 def demos(
     out: Annotated[Path, typer.Option(help="Folder for the episodes; one that holds some already is filled up to --episodes.")],
-    task: Annotated[Task, typer.Option(help="What to demonstrate.")] = Task.duck,
+    task: Annotated[Demonstrated, typer.Option(help="What to demonstrate.")] = Demonstrated.duck,
     episodes: Annotated[int, typer.Option(min=1, help="Labelled episodes to have in the end.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Scene of the first episode; the others count up.")] = 1,
     physics: Annotated[Physics, typer.Option(help="The twin stands in for a real robot.")] = Physics.nominal,

@@ -22,6 +22,7 @@ from sernf.episode_referees import Judgement, Referee, SimulationReferee
 from sernf.service_calls import CallError, Interrupted, ServiceCalls
 from sernf_msgs.msg import BridgeState, JointCommand, PolicyVersion
 from sernf_msgs.srv import EndEpisode, SetPolicyMode, SetSource, StartEpisode
+from sernf_sim.tasks import make_task
 
 LATCHED_MODES = (BridgeState.MODE_UNARMED, BridgeState.MODE_FAULT, BridgeState.MODE_STOPPED)
 NEWEST = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -63,8 +64,8 @@ class EpisodeRunnerConfig:
     """`source`: who acts. `record`: as bags, under `operator_name`, which is the source unless given.
 
     `seed`: of the first scene; the next episodes count up. `episodes`: 0 runs until told to stop. `longest_demonstration_s`,
-    `longest_rollout_s`: on the task's clock; what takes longer is a failure by timeout. `settle_s`: how long after the end of the
-    commands the judge may take.
+    `longest_rollout_s` (0: as the task says): on the task's clock; what takes longer is a failure by timeout. `settle_s`: how
+    long after the end of the commands the judge may take.
     """
 
     task: str = "duck"
@@ -75,7 +76,7 @@ class EpisodeRunnerConfig:
     episodes: int = 0
     pause_s: float = 1.0
     longest_demonstration_s: float = 40.0
-    longest_rollout_s: float = 20.0
+    longest_rollout_s: float = 0.0
     settle_s: float = 2.0
     service_timeout_s: float = 15.0
     startup_timeout_s: float = 60.0
@@ -83,16 +84,19 @@ class EpisodeRunnerConfig:
     def __post_init__(self) -> None:
         if self.seed < 0 or self.episodes < 0:
             raise ValueError(f"seed and episodes: expected 0 or more, got {self.seed} and {self.episodes}")
-        for name in ("longest_demonstration_s", "longest_rollout_s", "settle_s", "service_timeout_s", "startup_timeout_s"):
+        for name in ("longest_demonstration_s", "settle_s", "service_timeout_s", "startup_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a positive number of seconds, got {getattr(self, name)}")
-        if self.pause_s < 0:
-            raise ValueError(f"pause_s: expected 0 or more, got {self.pause_s}")
+        for name in ("pause_s", "longest_rollout_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
 
     @property
     def longest_episode_s(self) -> float:
         """For the configured source."""
-        return self.longest_rollout_s if self.source == "policy" else self.longest_demonstration_s
+        if self.source == "policy":
+            return self.longest_rollout_s or make_task(self.task).time_limit_s
+        return self.longest_demonstration_s
 
 
 @dataclass(frozen=True, kw_only=True)

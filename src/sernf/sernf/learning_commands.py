@@ -16,7 +16,7 @@ import typer
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sernf.terminal import Evaluated, Physics, Task, WhichGraph, console, fail
+from sernf.terminal import Physics, Task, WhichGraph, console, fail
 from sernf_learner.training_job import JobError, Stage
 
 INTERRUPTED = 130
@@ -75,7 +75,7 @@ def train(
 
 
 def evaluate(
-    task: Annotated[Evaluated, typer.Option(help="What to attempt.")] = Evaluated.duck,
+    task: Annotated[Task, typer.Option(help="What to attempt.")] = Task.duck,
     weights: Annotated[str, typer.Option(help="File, or shipped name. Default: what bringup runs.")] = "",
     episodes: Annotated[int, typer.Option(min=1)] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Scene of the first episode; the others count up.")] = 10_000,
@@ -98,7 +98,7 @@ def evaluate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     physics = "twin" if twin else "nominal"
     try:
-        teacher = task is Evaluated.cube and is_teacher(weights)
+        teacher = task is Task.cube and is_teacher(weights)
         if teacher and not (candidates is None and temperature is None):
             fail("expected neither --candidates nor --temperature for a teacher: it has one action for what it sees", 2)
         with Progress(*columns, console=console) as progress:
@@ -153,7 +153,7 @@ def rollouts(
     ] = WhichGraph.auto,
     cameras: Annotated[bool, typer.Option(help="Render and record the two cameras of an own graph.")] = False,
     time_limit: Annotated[
-        float | None, typer.Option(min=1.0, help="Seconds until an attempt counts as failed. Default: 20")
+        float | None, typer.Option(min=1.0, help="Seconds until an attempt counts as failed. Default: the task's")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -179,7 +179,7 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
 def _config(request: RolloutRequest) -> EpisodeRunnerConfig:
     return EpisodeRunnerConfig(
         task=request.task, source="policy", record=True, seed=request.seed, episodes=request.episodes,
-        longest_rollout_s=request.time_limit_s or EpisodeRunnerConfig.longest_rollout_s,
+        longest_rollout_s=request.time_limit_s or 0.0,
     )  # fmt: skip
 
 

@@ -12,14 +12,14 @@ from rich.markup import escape
 console = Console(stderr=True)
 
 
-class Task(str, Enum):
-    """Tasks that the simulation knows."""
+class Demonstrated(str, Enum):
+    """Tasks for which there is a scripted demonstrator."""
 
     duck = "duck"
 
 
-class Evaluated(str, Enum):
-    """Tasks of which there are policies to measure; the cube's is a teacher that knows simulation alone."""
+class Task(str, Enum):
+    """Tasks that the simulation knows."""
 
     duck = "duck"
     cube = "cube"

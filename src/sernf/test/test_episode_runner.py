@@ -294,7 +294,7 @@ def test_without_an_answer_nothing_moves(real: FakeGraph) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"longest_rollout_s": 0.0}, {"longest_demonstration_s": -1.0}, {"pause_s": -1.0}, {"seed": -1}]
+    "wrong", [{"longest_rollout_s": -1.0}, {"longest_demonstration_s": -1.0}, {"pause_s": -1.0}, {"seed": -1}]
 )
 def test_a_wrong_configuration_names_its_key(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

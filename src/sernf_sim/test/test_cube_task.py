@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from sernf_sim.tasks.cube import EPISODE_S, CubeTask
+from sernf_sim.tasks.cube import EPISODE_S, LONGEST_WAIT_S, CubeTask
 from sernf_sim.tasks.cube_scene import CENTER_M, HAND_POSITION_M
 from sernf_sim.world import compile_world
 
@@ -47,9 +47,12 @@ def test_a_full_turn_and_a_minute_is_success(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_turning_with_two_fingertips_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, fingertips=2)
+    scene = Scene(monkeypatch)
+    scene.turn(0.2)
+    scene.fingertips = 2
     scene.turn(7.0)
     assert scene.judgement.stage == "held"
+    assert scene.task.measures()["turned_rad"] > 6.0
 
 
 def test_a_minute_without_a_turn_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,15 +82,18 @@ def test_the_hand_is_where_the_teacher_has_it() -> None:
     assert site.xmat.reshape(3, 3)[:, 2] == pytest.approx([1.0, 0.0, 0.0], abs=0.01)
 
 
-def test_the_stand_sinks_and_an_open_hand_loses_the_cube(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, fingertips=0)
+@pytest.mark.parametrize(("fingertips", "waits_s"), [(3, 0.0), (2, LONGEST_WAIT_S)])
+def test_the_stand_sinks_when_three_fingertips_press_or_nobody_has_and_an_open_hand_loses_the_cube(
+    monkeypatch: pytest.MonkeyPatch, fingertips: int, waits_s: float
+) -> None:
+    scene = Scene(monkeypatch, fingertips=fingertips)
     outstretched = scene.task.start_position_rad.copy()
     outstretched[8:] = 0.0
     scene.data.qpos[:24] = scene.data.ctrl[:] = outstretched
     lost_s = 0.0
-    for look in range(100):
+    for look in range(600):
         mujoco.mj_step(scene.model, scene.data, nstep=10)
         if scene.task.judge(scene.data).failure == "dropped":
             lost_s = 0.02 * look
             break
-    assert 0.4 < lost_s < 1.2
+    assert 0.4 < lost_s - waits_s < 1.2

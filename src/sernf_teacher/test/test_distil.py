@@ -140,8 +140,8 @@ def test_a_killed_distillation_ends_like_one_that_was_not(tmp_path):
 
     student = tmp_path / "whole" / "student.safetensors"
     assert not is_teacher(str(student))
-    result = evaluate(task="cube", weights=student, episodes=2, seed=0, physics="twin", workers=1)
-    assert result["failures"] == {"held: dropped": 2} and result["extra"]["survival"] == 0.0, "it has learnt nothing"
+    result = evaluate(task="cube", weights=student, episodes=1, seed=0, physics="twin", workers=1)
+    assert result["failures"] == {"held: dropped": 1} and result["extra"]["survival"] == 0.0, "it has learnt nothing"
     assert result["extra"].keys() >= {"rpm", "degrees_per_episode", "drops_per_min", "mean_fingertips", "mean_contact_force_n"}
 
 

@@ -98,7 +98,7 @@ def acting_table(folder: Path) -> list[str]:
 
 def draw(variants: dict[str, Results], picture: Path) -> None:
     """Success with its 95 % interval for each stage, one line a variant and faint ones for its seeds; and the time it takes."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6))
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 4.0))
     for number, (name, results) in enumerate(variants.items()):
         colour, names = f"C{number}", stages_of(results)
         where = [STAGES.index(stage) for stage in names]
@@ -118,8 +118,8 @@ def draw(variants: dict[str, Results], picture: Path) -> None:
     right.set_xticks((0, len(STAGES) - 1), [TITLES[STAGES[0]], TITLES[STAGES[-1]]], fontsize=8)
     for axis in (left, right):
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0.0, 0.07, 1.0, 1.0))
+    figure.legend(*left.get_legend_handles_labels(), loc="lower center", ncols=len(variants), fontsize=8)
     figure.savefig(picture, dpi=90)
 
 
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", type=Path, default=None)
     options = parser.parse_args(arguments)
     variants = {
-        path.name: read(path) for path in sorted(options.folder.iterdir()) if path.is_dir() and path.name != "demonstrations"
+        name: read(options.folder / name) for name in VARIANTS if (options.folder / name).is_dir()
     }
     variants = {name: results for name, results in variants.items() if results}
     if not variants:

@@ -74,13 +74,14 @@ class DistilRollouts:
         self, ticks: int, student: ChunkPolicy | None, temperature: float, progress: Callable[[int], None] = lambda tick: None
     ) -> tuple[list[Episode], Drive]:
         """All episodes of `ticks` control ticks; those that are under way at the end count as cut off. Without a student the
-        teacher drives alone.
+        teacher drives alone; with one it begins every episode, so that none is without something to imitate.
         """
         env, count = self._env, self._env.count
         seen = env.reset(spread=False)
         memories = [Memory(self._layout.memory) for _ in range(count)]
         running, episodes = [_Rows() for _ in range(count)], list[Episode]()
-        taught, left = np.ones(count, dtype=bool), np.zeros(count, dtype=int)
+        first_ticks = self._layout.horizon + self._every
+        taught, left = np.ones(count, dtype=bool), np.full(count, first_ticks)
         chunks = np.zeros((count, self._layout.horizon, len(JOINTS)))
         turned_rad = lost = driven = 0.0
         for tick in range(ticks):
@@ -120,7 +121,7 @@ class DistilRollouts:
                 running[row] = _Rows()
                 memories[row].forget()
             self._view.begin(ended)
-            left[ended], taught[ended] = 0, True
+            left[ended], taught[ended] = first_ticks, True
             progress(tick + 1)
         episodes += [
             rows.episode(len(episodes) + number, self._seed, Ending.TIMEOUT, student is not None)

@@ -129,9 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="output folder of study.py")
     parser.add_argument("--picture", type=Path, default=None)
     options = parser.parse_args(arguments)
-    variants = {
-        name: read(options.folder / name) for name in VARIANTS if (options.folder / name).is_dir()
-    }
+    variants = {name: read(options.folder / name) for name in VARIANTS if (options.folder / name).is_dir()}
     variants = {name: results for name, results in variants.items() if results}
     if not variants:
         parser.error(f"expected finished seeds in {options.folder}, got none; run study.py first")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sernf_learner.episode import Ending
 from sernf_learner.sim_rollout import Outcome, SimRollouts
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import Checkpoint, load_checkpoint
@@ -93,7 +94,7 @@ def _duck_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 def _cube_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
     columns = {name: np.array([outcome.measures[name] for outcome in outcomes]) for name in outcomes[0].measures}
-    return rotation_report(**columns, lost=np.array([outcome.episode.cause == "dropped" for outcome in outcomes]))
+    return rotation_report(**columns, lost=np.array([outcome.episode.ending is Ending.FAILURE for outcome in outcomes]))
 
 
 EXTRAS = {"duck": _duck_extra, "cube": _cube_extra}

@@ -22,10 +22,8 @@ def test_dots_name_nested_settings() -> None:
 
 
 def test_whoever_changes_one_setting_of_a_group_keeps_the_others() -> None:
-    default, changed = (
-        LearningConfig().acting,
-        learning_config({"acting.candidates": 16, "acting.player.execute_steps": 5}).acting,
-    )
+    default = LearningConfig().acting
+    changed = learning_config({"acting.candidates": 16, "acting.player.execute_steps": 5}).acting
     expected = dataclasses.replace(default, candidates=16, player=dataclasses.replace(default.player, execute_steps=5))
     assert changed == expected != default
     assert default.temperature != ActingConfig().temperature, "otherwise this test says nothing"

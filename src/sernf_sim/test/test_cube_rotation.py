@@ -43,6 +43,14 @@ def test_the_report_counts_all_the_time_that_was_lived():
     })  # fmt: skip
 
 
+def test_episodes_that_ended_before_anybody_took_hold_can_be_reported():
+    nothing = np.zeros(2)
+    report = rotation_report(
+        counted_rad=nothing, turned_rad=nothing, lived_s=nothing, fingertip_s=nothing, force_ns=nothing, lost=nothing == 0
+    )
+    assert report["rpm"] == report["survival"] == report["mean_fingertips"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("offset_m", "tilt_rad", "lost"),
     [

@@ -29,6 +29,7 @@ from sernf_learner.metrics_log import MetricsLog
 from sernf_learner.session import TrainingSession
 from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage
+from sernf_policy.checkpoint_files import CheckpointError
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
 from sernf_teacher.curriculum import STAGES, TOP
 from sernf_teacher.distil_rollouts import DistilRollouts, Drive
@@ -169,14 +170,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="teacher", help="a file, or `teacher` for the shipped one")
     parser.add_argument("--out", type=Path, required=True)
-    for name in ("rounds", "copies", "ticks", "threads", "seed"):
+    names = ("rounds", "copies", "ticks", "threads", "seed")
+    for name in names:
         parser.add_argument(f"--{name}", type=int, default=getattr(DistilConfig, name))
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    try:
+        config = DistilConfig(**{name: getattr(arguments, name) for name in names})
+        teacher = load_teacher(teacher_path(arguments.teacher))
+    except (ValueError, CheckpointError) as error:
+        parser.error(str(error))
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    config = DistilConfig(**{name: getattr(arguments, name) for name in ("rounds", "copies", "ticks", "threads", "seed")})
-    student = Distillation(config, load_teacher(teacher_path(arguments.teacher)), arguments.out).run()
+    student = Distillation(config, teacher, arguments.out).run()
     log.info("done: %s. Try it: ./sernf eval --task cube --twin --weights %s", student, student)
 
 

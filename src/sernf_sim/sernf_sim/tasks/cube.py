@@ -91,7 +91,7 @@ class CubeTask:
         self.rotation = RotationCount(yaw)
 
     def judge(self, data: mujoco.MjData) -> Judgement:
-        """Judge the present state; the stage only ever rises."""
+        """Judge the present state, and let the stand sink when its time has come; the stage only ever rises."""
         frame = data.xmat[self._cube].reshape(3, 3)
         yaw = float(np.arctan2(frame[1, 0], frame[0, 0]))
         forces = self.side_forces(data)

@@ -61,8 +61,9 @@ class RotationCount:
 def rotation_report(
     *, counted_rad: Floats, turned_rad: Floats, lived_s: Floats, fingertip_s: Floats, force_ns: Floats, lost: NDArray[np.bool_]
 ) -> dict[str, float]:  # fmt: skip
-    """What episodes (n,) came to; see RotationCount. `lost` (n,): the cube was dropped."""
-    minutes, seconds = float(lived_s.sum()) / 60.0, float(lived_s.sum())
+    """What episodes (n,) came to; see RotationCount. `lost` (n,): dropped, or ended by a fault."""
+    seconds = max(float(lived_s.sum()), 1e-9)
+    minutes = seconds / 60.0
     return {
         "rpm": float(counted_rad.sum()) / (2 * np.pi) / minutes,
         "uncounted_rpm": float((turned_rad - counted_rad).sum()) / (2 * np.pi) / minutes,

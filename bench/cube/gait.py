@@ -8,7 +8,6 @@ and fully randomised. Then episodes of a minute as `./sernf eval --task cube` ha
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -20,11 +19,10 @@ from numpy.typing import NDArray
 from sernf_sim.tasks.cube_rotation import rotation_report
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
 from sernf_teacher.cube_model import CONTROL_PERIOD_S, JOINTS
-from sernf_teacher.curriculum import STAGES, TOP
+from sernf_teacher.curriculum import MEASURED
 from sernf_teacher.grasps import Grasps, load_grasps
 
 Floats = NDArray[np.float64]
-STAGE = dataclasses.replace(STAGES[TOP], randomisation=1.0)
 DROP_RAD = 3.0
 """What a drop costs in the search, in rad of rotation."""
 SPREAD = np.concatenate([np.full(JOINTS, 0.05), np.full(JOINTS, 0.12), np.full(JOINTS, 1.5), [0.3]])
@@ -58,8 +56,9 @@ def play(env: CubeEnv, gaits: Floats, base_rad: Floats, seconds: float) -> dict[
 
 def make_env(grasps: Grasps, copies: int, seconds: float, threads: int, seed: int) -> CubeEnv:
     """Full weight, everything randomised, starts from `grasps` alone."""
-    config = CubeEnvConfig(copies=copies, threads=threads, episode_steps=round(seconds / CONTROL_PERIOD_S) + 1, ring_share=0.0)
-    return CubeEnv(config, grasps, STAGE, seed)
+    steps = round(seconds / CONTROL_PERIOD_S) + 1
+    config = CubeEnvConfig(copies=copies, threads=threads, episode_steps=steps, ring_share=0.0, open_share=0.0)
+    return CubeEnv(config, grasps, MEASURED, seed)
 
 
 def search(options: argparse.Namespace, grasps: Grasps) -> tuple[Floats, list[float]]:

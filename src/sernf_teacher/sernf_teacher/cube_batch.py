@@ -38,6 +38,9 @@ class Help:
     gravity: float = 1.0
 
 
+ON_STAND = Help(viscosity_n_s_m=4.0, gravity=0.0)
+"""A cube that stands on something until it is held; nothing lifts it, nor moves it aside."""
+
 _LEVER_M2 = 4e-4
 """Viscosity against rotation for one against translation: as for a body of 2 cm radius."""
 
@@ -94,12 +97,13 @@ class CubeBatch:
             model.opt.timestep = step_s
             model.geom_solref[self.cube.skin, 0] = _SOLREF_STEPS * step_s
 
-    def set_help(self, help_: Help) -> None:
-        """The same help for all copies."""
+    def set_help(self, help_: Help, rows: NDArray[np.intp] | None = None) -> None:
+        """The same help for all copies, or for `rows`."""
         slides, hinges = self.cube.slides, self.cube.hinges
         upright = (help_.upright_nm_rad,) * 2
         stiffness = np.array([help_.sideways_n_m, help_.sideways_n_m, help_.lift_n_m, 0.0, *upright])
-        for model in self.models:
+        for row in range(self.count) if rows is None else rows:
+            model = self.models[row]
             model.opt.gravity[2] = -GRAVITY_M_S2 * help_.gravity
             model.jnt_stiffness[slides[0] : hinges[-1] + 1] = stiffness
             model.dof_damping[slides] = help_.viscosity_n_s_m

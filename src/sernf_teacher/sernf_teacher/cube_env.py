@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sernf_sim.filtered_robot import MotionConfig
 from sernf_sim.tasks.cube_rotation import MIN_FINGERTIPS, dropped
 from sernf_sim.tasks.cube_scene import CENTER_M, CUBE_MASS_KG, CUBE_SIDE_M
-from sernf_teacher.cube_batch import Advanced, CubeBatch
+from sernf_teacher.cube_batch import ON_STAND, Advanced, CubeBatch
 from sernf_teacher.cube_geometry import cube_quaternion, cube_rotation, nearest_on_box
 from sernf_teacher.cube_model import CONTROL_PERIOD_S, JOINTS, TIPS
 from sernf_teacher.cube_observation import SIZE, observation
@@ -38,15 +38,18 @@ Flags = NDArray[np.bool_]
 class CubeEnvConfig:
     """`action_rad`: by how much an action of 1 moves a target in one step; `reach_rad`: how far targets may be from the joints.
     `ring_share`: of starts that come from running episodes. `ring_steps`: so long an episode must live on to prove a state.
+    `open_share`: of the other starts, with open fingers; the cube stands until three fingertips press, or for `stand_steps`.
     """
 
     copies: int = 256
     threads: int = 1
-    episode_steps: int = 400
+    episode_steps: int = 200
     action_rad: float = 0.1
     reach_rad: float = 0.5
-    ring_share: float = 0.35
+    ring_share: float = 0.25
     ring_steps: int = 40
+    open_share: float = 0.25
+    stand_steps: int = 20
     rewards: RewardWeights = field(default_factory=RewardWeights)
     randomisation: Randomisation = field(default_factory=Randomisation)
 
@@ -91,13 +94,14 @@ class CubeEnv:
         self.config = config
         self.batch = CubeBatch(count, threads=config.threads, step_s=stage.step_s)
         self._cube = self.batch.cube
-        self._starts = Starts(grasps, share=config.ring_share)
+        self._starts = Starts(grasps, share=config.ring_share, open_share=config.open_share)
         self._rng = np.random.default_rng(seed)
         self._draw = config.randomisation.draw(self._rng, count, 0.0)
         self._state = np.zeros((count, self._cube.state_size))
         self._target, self._last_target, self._action = np.zeros((3, count, JOINTS))
         self._azimuth = np.zeros((count, TIPS))
         self._age = np.zeros(count, dtype=int)
+        self._stand_left = np.zeros(count, dtype=int)
         self._steps = 0
         self._observation = np.zeros((count, SIZE), dtype=np.float32)
         self._candidate = Start(*(np.zeros((count, size)) for size in (self._cube.model.nq, self._cube.model.nv, JOINTS)))
@@ -114,7 +118,7 @@ class CubeEnv:
         self.stage, self._level_share = stage, level_share
         if self.batch.step_s != stage.step_s:
             self.batch.set_step(stage.step_s)
-        self.batch.set_help(stage.help)
+        self._help()
 
     def reset(self, *, spread: bool = True) -> Array32:
         """Begin all episodes anew; with `spread` they end at different times. Returns observations (n, SIZE)."""
@@ -141,7 +145,10 @@ class CubeEnv:
         turned = self._yaw() - yaw_before
         previous_azimuth, previous_action, self._action = self._azimuth, self._action, action
         view, moment = self._look(seen, turned / CONTROL_PERIOD_S, previous_azimuth, previous_action)
-        terms = reward_terms(moment, nearness=self.stage.nearness, speed_rad_s=self.stage.speed_rad_s, touch_n=TOUCH_N)
+        stage = self.stage
+        terms = reward_terms(
+            moment, nearness=stage.nearness, speed_rad_s=stage.speed_rad_s, gentleness=stage.gentleness, touch_n=TOUCH_N
+        )
         weighted = {name: getattr(config.rewards, name) * value for name, value in terms.items()}
         reward = np.sum(list(weighted.values()), axis=0)
         self._age += 1
@@ -150,6 +157,7 @@ class CubeEnv:
         touching = moment.touching(TOUCH_N)
         fingertips = touching.sum(-1).astype(float)
         force = (moment.force_n * touching).sum(-1) / np.maximum(fingertips, 1.0)
+        self._let_go(fingertips)
         target = self._target.copy()
         self._remember(moment, fingertips, lost)
         ended = np.flatnonzero(lost | timed_out)
@@ -188,7 +196,7 @@ class CubeEnv:
         """All that the future depends on, besides the stage."""
         return copy.deepcopy({
             "state": self._state, "target": self._target, "last_target": self._last_target, "action": self._action,
-            "azimuth": self._azimuth, "age": self._age,
+            "azimuth": self._azimuth, "age": self._age, "stand_left": self._stand_left,
             "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(self._starts.ring),
             "kept": self._starts.kept, "draw": vars(self._draw), "steps": self._steps, "observation": self._observation,
             "rng": self._rng.bit_generator.state,
@@ -199,6 +207,8 @@ class CubeEnv:
         self._state, self._target = np.array(state["state"]), np.array(state["target"])
         self._last_target, self._action = np.array(state["last_target"]), np.array(state["action"])
         self._azimuth, self._age = np.array(state["azimuth"]), np.array(state["age"])
+        self._stand_left = np.array(state["stand_left"])
+        self._help()
         self._candidate = Start(**{name: np.array(value) for name, value in state["candidate"].items()})
         self._candidate_good = np.array(state["candidate_good"])
         self._starts.ring = Start(**{name: np.array(value) for name, value in state["ring"].items()})
@@ -215,17 +225,32 @@ class CubeEnv:
         return yaw
 
     def _begin(self, rows: NDArray[np.intp]) -> None:
-        start = self._starts.draw(self._rng, len(rows))
+        start, opened = self._starts.draw(self._rng, len(rows))
         self._state[rows] = 0.0
         self._state[rows, self._cube.qpos] = start.qpos
         self._state[rows, self._cube.qvel] = start.qvel
         self._target[rows] = self._last_target[rows] = start.target_rad
         self._action[rows], self._age[rows] = 0.0, 0
         self._candidate_good[rows] = False
+        self._stand_left[rows] = self.config.stand_steps * opened
+        self._help(rows)
         drawn = self.config.randomisation.draw(self._rng, len(rows), self.stage.randomisation)
         for name, values in vars(drawn).items():
             getattr(self._draw, name)[rows] = values
         self.batch.set_physics(rows, drawn)
+
+    def _help(self, rows: NDArray[np.intp] | None = None) -> None:
+        """What the stage gives to all, and a stand for those that begin on one; it would only hinder what hangs on springs."""
+        rows = np.arange(self.count) if rows is None else rows
+        self.batch.set_help(self.stage.help, rows)
+        if self.stage.help.gravity > 0.0:
+            self.batch.set_help(ON_STAND, rows[self._stand_left[rows] > 0])
+
+    def _let_go(self, fingertips: Floats) -> None:
+        """Take stands away that have served."""
+        stood = self._stand_left > 0
+        self._stand_left = np.where(stood & (fingertips < MIN_FINGERTIPS), self._stand_left - 1, 0)
+        self._help(np.flatnonzero(stood & (self._stand_left == 0)))
 
     def _first_look(self, rows: NDArray[np.intp] | None = None) -> Advanced:
         """What can be seen before anything has moved: contact forces are not known yet."""

@@ -6,6 +6,7 @@ spring must be gone before gravity comes, else the policy learns to let the cube
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, fields
 
 from sernf_teacher.cube_batch import Help
@@ -14,8 +15,8 @@ from sernf_teacher.cube_batch import Help
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """Conditions at one level. `nearness`: share of the reward's gate that asks only for fingertips near the cube, not for touch.
-    `randomisation`: strength of it. `speed_rad_s`: up to which turning faster earns more. `exploration`: standard deviation of
-    actions. `step_s`: physics step, from this level on.
+    `randomisation`: strength of it. `speed_rad_s`: up to which turning faster earns more. `gentleness`: factor on what force and
+    jerky actions cost. `exploration`: standard deviation of actions. `step_s`: physics step, from this level on.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Stage:
     nearness: float = 0.0
     randomisation: float = 0.0
     speed_rad_s: float = 0.8
+    gentleness: float = 1.0
     exploration: float = 0.4
     step_s: float = 0.01
 
@@ -40,10 +42,14 @@ STAGES: tuple[Stage, ...] = (
     Stage(name="no vertical spring", help=_NO_LIFT),
     Stage(name="no springs", help=_VISCOUS),
     Stage(name="full weight", help=_NONE, exploration=0.3),
-    Stage(name="randomised", help=_NONE, randomisation=0.7, exploration=0.28, step_s=0.005),
-    Stage(name="fast", help=_NONE, randomisation=1.0, exploration=0.26, speed_rad_s=1.5, step_s=0.005),
+    Stage(name="randomised", help=_NONE, randomisation=0.7, exploration=0.28, step_s=0.005, gentleness=2.0),
+    Stage(name="fast", help=_NONE, randomisation=1.0, exploration=0.26, speed_rad_s=1.4, step_s=0.005, gentleness=4.0),
+    # Wider than what is measured: what a policy meets at the edge of its experience it drops.
+    Stage(name="beyond", help=_NONE, randomisation=1.4, exploration=0.2, speed_rad_s=1.4, step_s=0.005, gentleness=6.0),
 )
 TOP = len(STAGES) - 1
+MEASURED = dataclasses.replace(STAGES[TOP], name="measured", randomisation=1.0)
+"""Full weight and the table of randomisation as it stands: what a teacher is measured in."""
 
 
 def conditions(level: float) -> Stage:
@@ -58,7 +64,7 @@ def conditions(level: float) -> Stage:
         return start + share * (end - start)
 
     help_ = Help(**{field.name: between(getattr(low.help, field.name), getattr(high.help, field.name)) for field in fields(Help)})
-    numbers = ("nearness", "randomisation", "speed_rad_s", "exploration")
+    numbers = ("nearness", "randomisation", "speed_rad_s", "gentleness", "exploration")
     return Stage(
         name=reached.name,
         step_s=reached.step_s,

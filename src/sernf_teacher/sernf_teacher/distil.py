@@ -10,7 +10,6 @@ into OUT: `round_N.pt` and `round_N.safetensors` (what was collected, and the tr
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 import sys
 import time
@@ -111,7 +110,7 @@ class Distillation:
         config = self.config
         seed = 1000 * config.seed + round_
         env_config = CubeEnvConfig(copies=config.copies, threads=config.threads, episode_steps=config.ticks + 1, ring_share=0.0)
-        stage = dataclasses.replace(STAGES[TOP], randomisation=1.0)
+        stage = STAGES[TOP]
         env = CubeEnv(env_config, load_grasps(), stage, seed)
         env.set_stage(stage, self._teacher.info["level"] / TOP)
         acting = self._learning.imitation_acting

@@ -19,7 +19,7 @@ from sernf_sim.physics import Physics, load_physics
 from sernf_sim.tasks.cube_rotation import rotation_report
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
 from sernf_teacher.cube_model import CONTROL_PERIOD_S
-from sernf_teacher.curriculum import STAGES, TOP
+from sernf_teacher.curriculum import MEASURED, TOP
 from sernf_teacher.grasps import load_grasps
 from sernf_teacher.randomisation import Randomisation
 from sernf_teacher.teacher_weights import SHIPPED, load_teacher, read_stage
@@ -76,8 +76,10 @@ def evaluate_teacher(
     teacher = load_teacher(teacher_path(name))
     table = randomisation_of(load_physics("twin")) if twin else Randomisation()
     steps = round(episode_s / CONTROL_PERIOD_S)
-    config = CubeEnvConfig(copies=episodes, threads=threads, episode_steps=steps + 1, ring_share=0.0, randomisation=table)
-    stage = dataclasses.replace(STAGES[TOP], randomisation=1.0 if twin else randomised)
+    config = CubeEnvConfig(
+        copies=episodes, threads=threads, episode_steps=steps + 1, ring_share=0.0, open_share=0.0, randomisation=table
+    )
+    stage = dataclasses.replace(MEASURED, randomisation=1.0 if twin else randomised)
     env = CubeEnv(config, load_grasps(), stage, seed)
     env.set_stage(stage, teacher.info["level"] / TOP)
     observation = env.reset(spread=False)

@@ -1,6 +1,7 @@
 """What differs from one copy of the simulated hand to the next: one table, and what is drawn from it.
 
-Ranges are uniform. A `strength` between 0 and 1 shrinks them towards nominal, so that a curriculum can widen them.
+Ranges are uniform. A `strength` below 1 shrinks them towards nominal, one above 1 widens them: a curriculum goes from 0 to beyond
+what is measured.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Randomisation:
     mass_scale: Range = (0.7, 1.4)
     size_scale: Range = (0.97, 1.03)
     friction_scale: Range = (0.7, 1.3)
-    stiffness_scale: Range = (0.85, 1.15)
+    stiffness_scale: Range = (0.75, 1.2)
     damping_scale: Range = (0.8, 1.3)
     delay_s: Range = (0.0, 0.02)
     joint_noise_rad: float = 0.002

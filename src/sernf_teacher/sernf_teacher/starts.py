@@ -1,4 +1,4 @@
-"""Where episodes begin: the shipped grasps, and states out of running episodes that proved to be good ones.
+"""Where episodes begin: the shipped grasps, held or still open, and states out of running episodes that proved to be good ones.
 
 Without the latter a policy that has learnt to turn the cube is always put back to a grasp from which nobody has turned it yet.
 """
@@ -14,6 +14,8 @@ from sernf_teacher.grasps import Grasps
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
+OPENING = (0.5, 0.9)
+"""How far fingers open, as a share of how far they press."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,15 @@ class Start:
 
 
 class Starts:
-    """Grasps, and a ring of at most `capacity` states, from which a `share` of starts is drawn once it holds `enough`."""
+    """Grasps, and a ring of at most `capacity` states, from which a `share` of starts is drawn once it holds `enough`.
 
-    def __init__(self, grasps: Grasps, *, share: float, capacity: int = 4000, enough: int = 300) -> None:
+    `open_share`: of grasps whose fingers are opened so far that nothing presses; somebody must hold the cube meanwhile.
+    """
+
+    def __init__(self, grasps: Grasps, *, share: float, open_share: float = 0.0, capacity: int = 4000, enough: int = 300) -> None:
         joints, degrees = grasps.target_rad.shape[1], grasps.position_rad.shape[1] + grasps.cube.shape[1]
         self._grasps = grasps
-        self._share, self._enough = share, enough
+        self._share, self._open_share, self._enough = share, open_share, enough
         self.ring = Start(np.zeros((capacity, degrees)), np.zeros((capacity, degrees)), np.zeros((capacity, joints)))
         self.kept = 0
         """states put into the ring so far"""
@@ -43,11 +48,16 @@ class Starts:
         self.ring.qpos[rows], self.ring.qvel[rows], self.ring.target_rad[rows] = start.qpos, start.qvel, start.target_rad
         self.kept += len(start.qpos)
 
-    def draw(self, rng: np.random.Generator, count: int) -> Start:
-        """Starts for `count` episodes."""
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Start, NDArray[np.bool_]]:
+        """Starts for `count` episodes, and which of them are open (n,)."""
         chosen = rng.integers(len(self._grasps), size=count)
         grasps = self._grasps.take(chosen)
-        qpos, target = np.hstack([grasps.position_rad, grasps.cube]), grasps.target_rad
+        position, target = grasps.position_rad, grasps.target_rad
+        opened = rng.random(count) < self._open_share
+        opening = rng.uniform(*OPENING, size=count) * opened
+        position = position - opening[:, None] * (target - position)
+        target = np.where(opened[:, None], position, target)
+        qpos = np.hstack([position, grasps.cube])
         qvel = np.zeros_like(qpos)
         filled = min(self.kept, len(self.ring.qpos))
         from_ring = rng.random(count) < self._share
@@ -56,4 +66,5 @@ class Starts:
             qpos = np.where(from_ring[:, None], self.ring.qpos[old], qpos)
             qvel = np.where(from_ring[:, None], self.ring.qvel[old], qvel)
             target = np.where(from_ring[:, None], self.ring.target_rad[old], target)
-        return Start(qpos, qvel, target.copy())
+            opened &= ~from_ring
+        return Start(qpos, qvel, target.copy()), opened

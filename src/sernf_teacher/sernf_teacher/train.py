@@ -94,7 +94,7 @@ class Training:
     def save(self) -> None:
         """Everything, for `resume`; the first process also writes the weights."""
         state = {
-            "samples": self.samples, "iteration": self.iteration, "pace": self.pace.state(), "ppo": self.ppo.state(),
+            "run": self._run(), "samples": self.samples, "iteration": self.iteration, "pace": self.pace.state(), "ppo": self.ppo.state(),
             "env": self.env.state(), "rng": self._rng.bit_generator.state, "observation": self._observation,
         }  # fmt: skip
         save_state(self._state_file(), state)
@@ -104,10 +104,15 @@ class Training:
             )
 
     def resume(self) -> bool:
-        """Go on from what `save` wrote; False when there is nothing."""
+        """Go on from what `save` wrote; False when there is nothing. Raises ValueError for the state of another kind of run."""
         if not agreed(self._state_file().is_file()):
             return False
-        state = load_state(self._state_file())
+        state = load_state(self._state_file()) if self._state_file().is_file() else {}
+        if state.get("run") != self._run():
+            raise ValueError(
+                f"{self._state_file()}: expected the state of a training with {self._run()}, got {state.get('run', 'none')}; "
+                "go on with as many processes and copies and the same seed, or choose another --out"
+            )
         self.samples, self.iteration = int(state["samples"]), int(state["iteration"])
         self.pace.restore(state["pace"])
         self.ppo.restore(state["ppo"])
@@ -116,6 +121,10 @@ class Training:
         self.env.restore(state["env"])
         self._observation = state["observation"]
         return True
+
+    def _run(self) -> dict[str, int]:
+        """What must be alike to go on."""
+        return {"seed": self.config.seed, "copies": self.config.env.copies, "processes": self._processes}
 
     def _set_level(self) -> None:
         self.env.set_stage(conditions(self.pace.level), self.pace.level / TOP)
@@ -172,8 +181,11 @@ def main() -> None:
     config = TrainConfig(samples=arguments.samples, seed=arguments.seed, env=env)
     with joined(CPU):
         training = Training(config, arguments.out, arguments.grasps, arguments.level)
-        if training.resume():
-            log.info("goes on after %d samples", training.samples)
+        try:
+            if training.resume():
+                log.info("goes on after %d samples", training.samples)
+        except ValueError as error:
+            parser.error(str(error))
         run(training, arguments.out)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
 from sernf_teacher.cube_model import JOINTS
 from sernf_teacher.cube_observation import PARTS, SIZE
-from sernf_teacher.curriculum import STAGES, TOP
+from sernf_teacher.curriculum import MEASURED, STAGES, TOP
 from sernf_teacher.grasps import load_grasps
 from sernf_teacher.randomisation import Randomisation
 
@@ -61,10 +61,29 @@ def test_goes_on_exactly_where_it_was():
 
 
 def test_grasps_hold_the_cube_at_full_weight_without_any_action():
-    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0))
+    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=0.0)
     lost = sum(int(env.step(np.zeros((COPIES, JOINTS))).lost.sum()) for _ in range(20))
     assert lost == 0
     assert env.step(np.zeros((COPIES, JOINTS))).fingertips.min() >= 2
+
+
+def test_a_cube_between_open_fingers_stands_until_it_is_held_or_nobody_takes_it():
+    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=1.0, stand_steps=10)
+    waiting = [env.step(np.zeros((COPIES, JOINTS))) for _ in range(10)]
+    assert max(step.fingertips.max() for step in waiting[:9]) < 3
+    assert sum(int(step.lost.sum()) for step in waiting) == 0
+    fallen = [env.step(np.zeros((COPIES, JOINTS))) for _ in range(15)]
+    assert sum(int(step.lost.sum()) for step in fallen) >= COPIES - 1
+
+    held, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=1.0, stand_steps=1000)
+    start = held.state()
+    pressed = {tuple(np.round(row, 5)): target for row, target in zip(load_grasps().cube, load_grasps().target_rad)}
+    cubes = start["state"][:, 1 + JOINTS : 1 + JOINTS + 6]
+    target = np.array([pressed[tuple(np.round(row, 5))] for row in cubes])
+    for _ in range(40):
+        step = held.step(held.action_towards(target))
+    assert not held.state()["stand_left"].any()
+    assert step.fingertips.min() >= 2
 
 
 def test_an_open_hand_loses_the_cube_and_begins_anew():
@@ -101,7 +120,7 @@ def test_targets_stay_within_reach_of_the_joints():
 
 
 def test_targets_reach_the_joints_along_a_line_and_late(monkeypatch):
-    env, _ = make_env(randomisation=Randomisation(delay_s=(0.02, 0.02)))
+    env, _ = make_env(MEASURED, randomisation=Randomisation(delay_s=(0.02, 0.02)))
     written, advance = [], env.batch.advance
 
     def seen(state, targets):

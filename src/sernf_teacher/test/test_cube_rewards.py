@@ -30,8 +30,16 @@ def moment(**changes):
     return dataclasses.replace(held, **{name: np.asarray(value) for name, value in changes.items()})
 
 
-def terms(changed=None, nearness=0.0, speed=0.8):
-    return reward_terms(changed or moment(), nearness=nearness, speed_rad_s=speed, touch_n=TOUCH_N)
+def terms(changed=None, nearness=0.0, speed=0.8, gentleness=1.0):
+    return reward_terms(changed or moment(), nearness=nearness, speed_rad_s=speed, gentleness=gentleness, touch_n=TOUCH_N)
+
+
+def test_a_gentle_stage_makes_force_and_jerk_dearer_and_nothing_else():
+    rough = moment(force_n=np.full((1, 5), 4.0), action=np.ones((1, 16)))
+    usual, gentle = terms(rough), terms(rough, gentleness=3.0)
+    dearer = {name for name in usual if gentle[name][0] != usual[name][0]}
+    assert dearer == {"force", "jerk"}
+    assert gentle["force"][0] == pytest.approx(3.0 * usual["force"][0]) == pytest.approx(15.0)
 
 
 def forces(*touching):

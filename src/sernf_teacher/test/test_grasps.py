@@ -37,12 +37,24 @@ def test_starts_come_from_the_ring_once_it_holds_enough():
     starts = Starts(grasps(10), share=0.5, capacity=100, enough=20)
     rng = np.random.default_rng(0)
     starts.keep(Start(np.full((10, 22), -1.0), np.ones((10, 22)), np.full((10, 16), -1.0)))
-    assert (starts.draw(rng, 200).qpos >= 0.0).all()
+    assert (starts.draw(rng, 200)[0].qpos >= 0.0).all()
     starts.keep(Start(np.full((10, 22), -1.0), np.ones((10, 22)), np.full((10, 16), -1.0)))
-    drawn = starts.draw(rng, 400)
+    drawn, opened = starts.draw(rng, 400)
+    assert not opened.any()
     old = drawn.qpos[:, 0] < 0.0
     assert 0.4 < old.mean() < 0.6
     assert (drawn.qvel[old] == 1.0).all() and not drawn.qvel[~old].any()
+
+
+def test_open_starts_are_grasps_that_press_nothing():
+    pressed = Grasps(np.zeros((5, 16)), np.ones((5, 16)), np.zeros((5, 6)))
+    starts = Starts(pressed, share=0.5, open_share=0.5, enough=1)
+    starts.keep(Start(np.full((1, 22), -9.0), np.zeros((1, 22)), np.full((1, 16), -9.0)))
+    drawn, opened = starts.draw(np.random.default_rng(0), 400)
+    assert 0.15 < opened.mean() < 0.35
+    fingers = drawn.qpos[opened, :16]
+    assert np.array_equal(fingers, drawn.target_rad[opened])
+    assert (fingers <= -0.5).all() and (fingers >= -0.9).all()
 
 
 def test_the_ring_forgets_the_oldest():

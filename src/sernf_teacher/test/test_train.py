@@ -1,5 +1,6 @@
 """Training: a killed one ends with the same weights, and the weights can be read back."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -38,6 +39,13 @@ def test_a_killed_training_ends_like_one_that_was_not(tmp_path):
         resumed.iterate()
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.pace.level == whole.pace.level
+
+
+def test_the_state_of_another_kind_of_run_is_refused(tmp_path):
+    Training(CONFIG, tmp_path).save()
+    other = Training(dataclasses.replace(CONFIG, env=CubeEnvConfig(copies=4)), tmp_path)
+    with pytest.raises(ValueError, match="expected the state of a training with .*'copies': 4.* got .*'copies': 8"):
+        other.resume()
 
 
 def test_run_logs_saves_and_draws(tmp_path):

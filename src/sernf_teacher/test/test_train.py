@@ -44,7 +44,7 @@ def test_a_killed_training_ends_like_one_that_was_not(tmp_path):
 def test_the_state_of_another_kind_of_run_is_refused(tmp_path):
     Training(CONFIG, tmp_path).save()
     other = Training(dataclasses.replace(CONFIG, env=CubeEnvConfig(copies=4)), tmp_path)
-    with pytest.raises(ValueError, match="expected the state of a training with .*'copies': 4.* got .*'copies': 8"):
+    with pytest.raises(ValueError, match=r"expected the state of a training with .*'copies': 4.* got .*'copies': 8"):
         other.resume()
 
 

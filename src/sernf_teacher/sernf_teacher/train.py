@@ -95,7 +95,8 @@ class Training:
         """Everything, for `resume`; the first process also writes the weights."""
         state = {
             "run": self._run(), "samples": self.samples, "iteration": self.iteration, "pace": self.pace.state(),
-            "ppo": self.ppo.state(), "env": self.env.state(), "rng": self._rng.bit_generator.state, "observation": self._observation,
+            "ppo": self.ppo.state(), "env": self.env.state(), "rng": self._rng.bit_generator.state,
+            "observation": self._observation,
         }  # fmt: skip
         save_state(self._state_file(), state)
         if self._number == 0:

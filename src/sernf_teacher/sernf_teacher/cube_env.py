@@ -29,6 +29,8 @@ from sernf_teacher.starts import Start, Starts
 
 SMOOTHING_DELAY_S = MotionConfig.smoothing_s / 2
 """A moving average over targets, as the bridge's, delays by half its length."""
+LARGEST_SPEED_RAD_S = 3.8
+"""Of a finger's joint: what the bridge goes up to, MotionConfig.speed_fraction of config/limits.yaml."""
 Floats = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -98,7 +100,7 @@ class CubeEnv:
         self._rng = np.random.default_rng(seed)
         self._draw = config.randomisation.draw(self._rng, count, 0.0)
         self._state = np.zeros((count, self._cube.state_size))
-        self._target, self._last_target, self._action = np.zeros((3, count, JOINTS))
+        self._target, self._reference, self._before, self._action = np.zeros((4, count, JOINTS))
         self._azimuth = np.zeros((count, TIPS))
         self._age = np.zeros(count, dtype=int)
         self._stand_left = np.zeros(count, dtype=int)
@@ -129,18 +131,20 @@ class CubeEnv:
         self._observation = self._look(self._first_look())[0]
         return self._observation
 
-    def step(self, action: Floats) -> Step:
-        """Actions (n, 16), clipped to +-1."""
+    def step(self, action: Floats, target_rad: Floats | None = None, driven: Flags | None = None) -> Step:
+        """Actions (n, 16), clipped to +-1. Copies `driven` (n,) go to `target_rad` (n, 16) instead, however far that is."""
         config, rng = self.config, self._rng
         action = np.clip(action, -1.0, 1.0)
         position = self._state[:, self._cube.qpos][:, :JOINTS]
-        before_last, self._last_target = self._last_target, self._target
         wanted = self._target + config.action_rad * action
         reachable = np.clip(wanted, position - config.reach_rad, position + config.reach_rad)
+        if target_rad is not None and driven is not None:
+            action = np.where(driven[:, None], self.action_towards(target_rad), action)
+            reachable = np.where(driven[:, None], target_rad, reachable)
         self._target = np.clip(reachable, self._cube.lower_rad, self._cube.upper_rad)
         self._push(rng)
         yaw_before = self._yaw()
-        seen = self.batch.advance(self._state, self._commands(before_last))
+        seen = self.batch.advance(self._state, self._commands())
         self._state = seen.state
         turned = self._yaw() - yaw_before
         previous_azimuth, previous_action, self._action = self._azimuth, self._action, action
@@ -195,7 +199,8 @@ class CubeEnv:
     def state(self) -> dict[str, Any]:
         """All that the future depends on, besides the stage."""
         return copy.deepcopy({
-            "state": self._state, "target": self._target, "last_target": self._last_target, "action": self._action,
+            "state": self._state, "target": self._target, "reference": self._reference, "before": self._before,
+            "action": self._action,
             "azimuth": self._azimuth, "age": self._age, "stand_left": self._stand_left,
             "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(self._starts.ring),
             "kept": self._starts.kept, "draw": vars(self._draw), "steps": self._steps, "observation": self._observation,
@@ -205,7 +210,8 @@ class CubeEnv:
     def restore(self, state: Mapping[str, Any]) -> Array32:
         """Go on from `state`; call it after `set_stage`. Returns the observations of that moment."""
         self._state, self._target = np.array(state["state"]), np.array(state["target"])
-        self._last_target, self._action = np.array(state["last_target"]), np.array(state["action"])
+        self._reference, self._before = np.array(state["reference"]), np.array(state["before"])
+        self._action = np.array(state["action"])
         self._azimuth, self._age = np.array(state["azimuth"]), np.array(state["age"])
         self._stand_left = np.array(state["stand_left"])
         self._help()
@@ -229,7 +235,7 @@ class CubeEnv:
         self._state[rows] = 0.0
         self._state[rows, self._cube.qpos] = start.qpos
         self._state[rows, self._cube.qvel] = start.qvel
-        self._target[rows] = self._last_target[rows] = start.target_rad
+        self._target[rows] = self._reference[rows] = self._before[rows] = start.target_rad
         self._action[rows], self._age[rows] = 0.0, 0
         self._candidate_good[rows] = False
         self._stand_left[rows] = self.config.stand_steps * opened
@@ -259,14 +265,19 @@ class CubeEnv:
         nothing = np.zeros(len(rows))
         return Advanced(self._state[rows], np.zeros((len(rows), TIPS)), nothing, nothing, start, end, nothing > 0)
 
-    def _commands(self, before_last: Floats) -> Floats:
-        """Targets (n, steps, 16) as the bridge writes them: along a line from each target to the next, smoothed, late."""
-        steps, last = self.batch.substeps, self._last_target
-        times_s = self.batch.step_s * np.arange(1, steps + 1)
+    def _commands(self) -> Floats:
+        """Positions (n, steps, 16) as the bridge writes them: along a line to the targets, smoothed, late; the line takes longer
+        than a period when a joint would be too fast.
+        """
+        before, start = self._before, self._reference
+        stretch = np.abs(self._target - start).max(-1, keepdims=True) / (LARGEST_SPEED_RAD_S * CONTROL_PERIOD_S)
+        slowed = start + (self._target - start) / np.maximum(stretch, 1.0)
+        self._before, self._reference = start, np.where(stretch > 1.0, slowed, self._target)
+        times_s = self.batch.step_s * np.arange(1, self.batch.substeps + 1)
         late_s = self._draw.delay_s + SMOOTHING_DELAY_S
         share = np.clip((times_s - late_s[:, None]) / CONTROL_PERIOD_S, -1.0, 1.0)[..., None]
         ahead, behind = np.maximum(share, 0.0), np.minimum(share, 0.0)
-        return last[:, None] + ahead * (self._target - last)[:, None] + behind * (last - before_last)[:, None]
+        return start[:, None] + ahead * (self._reference - start)[:, None] + behind * (start - before)[:, None]
 
     def _push(self, rng: np.random.Generator) -> None:
         table, strength = self.config.randomisation, self.stage.randomisation

@@ -21,9 +21,6 @@ JOINTS = 16
 TIPS = len(FINGERS)
 CONTROL_PERIOD_S = 0.05
 
-_IMPRATIO = 3.0
-_ITERATIONS = 30
-_TOLERANCE = 1e-6
 _SLIDES, _HINGES = ("slide_x", "slide_y", "slide_z"), ("hinge_z", "hinge_x", "hinge_y")
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
@@ -32,9 +29,6 @@ def build_model() -> mujoco.MjModel:
     """Hand, cube and sensors, with nominal physics and no help."""
     spec = build_hand_spec(HAND_POSITION_M, HAND_QUATERNION)
     prepare_hand(spec)
-    spec.option.iterations = spec.option.ls_iterations = _ITERATIONS
-    spec.option.tolerance = _TOLERANCE
-    spec.option.impratio = _IMPRATIO
     # A copy that blows up is to be seen, not put back to the model's zero pose behind everybody's back.
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
     for joint in spec.joints:

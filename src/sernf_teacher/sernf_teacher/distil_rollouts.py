@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sernf_learner.episode import Ending, Episode
-from sernf_policy.chunk_player import PlayerConfig
+from sernf_policy.chunk_player import ChunkPlayer, PlayerConfig
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.observation import Memory, ObservationBuilder, Snapshot
 from sernf_policy.policy import ChunkPolicy
@@ -60,12 +60,12 @@ class _Rows:
 
 
 class DistilRollouts:
-    """Runs all copies of `env` at once; the student plans every `player.execute_steps` ticks, as on the robot."""
+    """Runs all copies of `env` at once; the student's chunks are played as on the robot, a tick after they were asked for."""
 
-    def __init__(
-        self, env: CubeEnv, teacher: Teacher, layout: PolicyLayout, player: PlayerConfig, seed: int
-    ) -> None:  # fmt: skip
-        self._env, self._teacher, self._layout, self._every, self._seed = env, teacher, layout, player.execute_steps, seed
+    def __init__(self, env: CubeEnv, teacher: Teacher, layout: PolicyLayout, player: PlayerConfig, seed: int) -> None:
+        self._env, self._teacher, self._layout, self._seed = env, teacher, layout, seed
+        self._players = [ChunkPlayer(player) for _ in range(env.count)]
+        self._every = player.execute_steps
         self._rng = np.random.default_rng([seed, 2])
         self._view = StudentView(env.count, StudentNoise(), self._rng)
         self._builder = ObservationBuilder(layout)
@@ -82,7 +82,6 @@ class DistilRollouts:
         running, episodes = [_Rows() for _ in range(count)], list[Episode]()
         first_ticks = self._layout.horizon + self._every
         taught, left = np.ones(count, dtype=bool), np.full(count, first_ticks)
-        chunks = np.zeros((count, self._layout.horizon, len(JOINTS)))
         turned_rad = lost = driven = 0.0
         for tick in range(ticks):
             truth = env.truth()
@@ -95,14 +94,17 @@ class DistilRollouts:
                 ))
                 for row in range(count)
             ]  # fmt: skip
-            step = tick % self._every
-            if student is not None and step == 0:
-                self._take_turns(taught, left)
+            wanted = truth.target_rad.copy()
+            if student is not None:
+                if tick % self._every == 0:
+                    self._take_turns(taught, left)
                 drives = np.flatnonzero(~taught)
-                chunks[drives] = self._plan(student, [snapshots[row] for row in drives], temperature)
-            action = self._teacher.act(seen)
-            action[~taught] = env.action_towards(chunks[:, step, HELD:])[~taught]
-            result = env.step(action)
+                self._plan(student, tick, drives, snapshots, temperature)
+                for row in drives.tolist():
+                    played = self._players[row].step(tick)
+                    if played is not None:
+                        wanted[row] = played.position_rad[HELD:]
+            result = env.step(self._teacher.act(seen), wanted, ~taught)
             seen = result.observation
             after = all_joints(result.target_rad)
             turned_rad += float(result.counted_rad[~taught].sum())
@@ -120,6 +122,7 @@ class DistilRollouts:
                 episodes.append(running[row].episode(len(episodes), self._seed, ending, student is not None))
                 running[row] = _Rows()
                 memories[row].forget()
+                self._players[row].reset()
             self._view.begin(ended)
             left[ended], taught[ended] = first_ticks, True
             progress(tick + 1)
@@ -136,15 +139,22 @@ class DistilRollouts:
         left -= self._every
         over = left <= 0
         taught[over] = ~taught[over]
+        for row in np.flatnonzero(over & ~taught):
+            self._players[row].reset()
         for_student = self._rng.integers(*STUDENT_TICKS, size=len(left))
         for_teacher = self._layout.horizon + self._every + self._rng.integers(*EXTRA_TEACHER_TICKS, size=len(left))
         left[over] = np.where(taught, for_teacher, for_student)[over]
 
     @torch.no_grad()
-    def _plan(self, student: ChunkPolicy, snapshots: list[Snapshot], temperature: float) -> Floats:
-        if not snapshots:
-            return np.zeros((0, self._layout.horizon, len(JOINTS)))
-        vectors = torch.from_numpy(np.stack([self._builder.vector(snapshot) for snapshot in snapshots]))
+    def _plan(
+        self, student: ChunkPolicy, tick: int, drives: NDArray[np.intp], snapshots: list[Snapshot], temperature: float
+    ) -> None:
+        """Give those players a chunk that want one."""
+        rows = [row for row in drives.tolist() if self._players[row].wants_chunk(tick)]
+        if not rows:
+            return
+        vectors = torch.from_numpy(np.stack([self._builder.vector(snapshots[row]) for row in rows]))
         generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
-        chunks: Floats = student.sample({"vector": vectors}, 1, temperature, generator).chunk[:, 0].double().numpy()
-        return chunks
+        chunks = student.sample({"vector": vectors}, 1, temperature, generator).chunk[:, 0].double().numpy()
+        for row, chunk in zip(rows, chunks, strict=True):
+            self._players[row].offer(chunk, tick, tick)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
+from sernf_teacher.cube_env import LARGEST_SPEED_RAD_S, CubeEnv, CubeEnvConfig
 from sernf_teacher.cube_model import JOINTS
 from sernf_teacher.cube_observation import PARTS, SIZE
 from sernf_teacher.curriculum import MEASURED, STAGES, TOP
@@ -136,6 +136,29 @@ def test_targets_reach_the_joints_along_a_line_and_late(monkeypatch):
     late_s = env.batch.step_s * np.argmax(np.abs(moves[0]).max(-1) > 1e-9)
     assert late_s == pytest.approx(0.04, abs=1e-9)
     assert not np.allclose(written[-1][:, -1], env.state()["target"])
+
+
+def test_driven_copies_go_to_their_targets_no_faster_than_the_bridge_lets_them(monkeypatch):
+    env, _ = make_env(MEASURED)
+    written, advance = [], env.batch.advance
+
+    def seen(state, targets):
+        written.append(targets)
+        return advance(state, targets)
+
+    monkeypatch.setattr(env.batch, "advance", seen)
+    start = env.truth().target_rad
+    far = np.clip(start + 0.5, env.batch.cube.lower_rad, env.batch.cube.upper_rad)
+    driven = np.arange(COPIES) < COPIES // 2
+    for _ in range(6):
+        step = env.step(np.zeros((COPIES, JOINTS)), far, driven)
+        assert not step.lost.any(), "a new episode would begin elsewhere"
+    moves = np.diff(np.concatenate([start[:, None], *written], axis=1), axis=1)
+    assert np.abs(moves).max() == pytest.approx(LARGEST_SPEED_RAD_S * env.batch.step_s, rel=1e-6)
+    np.testing.assert_allclose(step.target_rad[driven], far[driven])
+    np.testing.assert_allclose(written[-1][driven, -1], far[driven], atol=0.02)
+    np.testing.assert_allclose(written[-1][~driven, -1], start[~driven], atol=1e-3)
+    assert env.state()["action"][driven].max() == 1.0
 
 
 def test_a_draw_of_no_strength_is_nominal():

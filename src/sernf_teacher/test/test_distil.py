@@ -78,7 +78,8 @@ def test_the_student_drives_and_only_whole_chunks_of_the_teacher_are_imitated():
             assert episode.taken_over[start : start + LAYOUT.horizon].all()
     assert found > 50
     student_moves = np.concatenate([(e.action_rad - e.commanded_position_rad)[~e.taken_over] for e in episodes])
-    assert np.abs(student_moves[:, HELD:]).max() <= 0.1 + 1e-9 and np.abs(student_moves[:, :HELD]).max() == 0.0
+    assert np.abs(student_moves[:, HELD:]).max() > 0.1, "nobody holds it to the teacher's small steps"
+    assert np.abs(student_moves[:, :HELD]).max() == 0.0
 
 
 def test_a_robot_sees_the_cube_late_and_with_errors():

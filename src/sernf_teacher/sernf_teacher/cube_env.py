@@ -41,6 +41,7 @@ class CubeEnvConfig:
     """`action_rad`: by how much an action of 1 moves a target in one step; `reach_rad`: how far targets may be from the joints.
     `ring_share`: of starts that come from running episodes. `ring_steps`: so long an episode must live on to prove a state.
     `open_share`: of the other starts, with open fingers; the cube stands until three fingertips press, or for `stand_steps`.
+    `limit_margin_rad`: how far targets keep away from the ends of the joints' ranges.
     """
 
     copies: int = 256
@@ -48,6 +49,7 @@ class CubeEnvConfig:
     episode_steps: int = 200
     action_rad: float = 0.1
     reach_rad: float = 0.5
+    limit_margin_rad: float = 0.0
     ring_share: float = 0.25
     ring_steps: int = 40
     open_share: float = 0.25
@@ -141,7 +143,8 @@ class CubeEnv:
         if target_rad is not None and driven is not None:
             action = np.where(driven[:, None], self.action_towards(target_rad), action)
             reachable = np.where(driven[:, None], target_rad, reachable)
-        self._target = np.clip(reachable, self._cube.lower_rad, self._cube.upper_rad)
+        margin = config.limit_margin_rad
+        self._target = np.clip(reachable, self._cube.lower_rad + margin, self._cube.upper_rad - margin)
         self._push(rng)
         yaw_before = self._yaw()
         seen = self.batch.advance(self._state, self._commands())

@@ -39,6 +39,9 @@ from sernf_teacher.training_state import load_state, save_state
 
 log = logging.getLogger(__name__)
 TASK = "cube"
+LIMIT_MARGIN_RAD = 0.04
+"""Whoever runs into a limit is braked by the bridge, and then does something else than he wanted. The teacher may, the student,
+whose chunks go a little beyond what it was shown (`policy.margin`), would at every other tick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +112,10 @@ class Distillation:
     def _collect(self, round_: int) -> tuple[list[Episode], Drive]:
         config = self.config
         seed = 1000 * config.seed + round_
-        env_config = CubeEnvConfig(copies=config.copies, threads=config.threads, episode_steps=config.ticks + 1, ring_share=0.0)
+        env_config = CubeEnvConfig(
+            copies=config.copies, threads=config.threads, episode_steps=config.ticks + 1, ring_share=0.0,
+            limit_margin_rad=LIMIT_MARGIN_RAD,
+        )  # fmt: skip
         stage = STAGES[TOP]
         env = CubeEnv(env_config, load_grasps(), stage, seed)
         env.set_stage(stage, self._teacher.info["level"] / TOP)

@@ -25,7 +25,7 @@ from sernf_teacher.teacher_weights import Teacher
 
 Floats = NDArray[np.float64]
 SOURCE = "teacher"
-STUDENT_TICKS, EXTRA_TEACHER_TICKS = (10, 60), (0, 20)
+STUDENT_TICKS, EXTRA_TEACHER_TICKS = (10, 100), (0, 40)
 """How long one of them drives before the other does; the teacher at least for a chunk."""
 
 

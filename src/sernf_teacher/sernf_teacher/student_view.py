@@ -23,12 +23,13 @@ HELD = len(ARM_JOINTS) + 1
 class StudentNoise:
     """Standard deviations; a bias and the delay (control ticks, up to and with `longest_delay`) are drawn anew for each episode.
 
-    They cover the twin's. The arm's pose is never quite the nominal one either, or its noise would be the largest thing that the
-    student ever saw.
+    They cover the twin's. The pose of arm and wrist (`held_bias_rad`) is never quite the nominal one either, or its noise would
+    be the largest thing that the student ever saw; but a hundredth of a radian in each would hide where the cube is in the hand.
     """
 
     joint_rad: float = 0.002
-    joint_bias_rad: float = 0.01
+    joint_bias_rad: float = 0.005
+    held_bias_rad: float = 0.001
     position_m: float = 0.003
     position_bias_m: float = 0.003
     rotation_rad: float = 0.03
@@ -50,7 +51,8 @@ class StudentView:
     def begin(self, rows: Rows) -> None:
         """Draw anew what stays the same during an episode."""
         noise, rng = self._noise, self._rng
-        self._joint_bias[rows] = noise.joint_bias_rad * rng.standard_normal((len(rows), len(JOINTS)))
+        spread = np.where(np.arange(len(JOINTS)) < HELD, noise.held_bias_rad, noise.joint_bias_rad)
+        self._joint_bias[rows] = spread * rng.standard_normal((len(rows), len(JOINTS)))
         self._position_bias[rows] = noise.position_bias_m * rng.standard_normal((len(rows), 3))
         self._delay[rows] = rng.integers(noise.longest_delay + 1, size=len(rows))
         self._age[rows] = 0

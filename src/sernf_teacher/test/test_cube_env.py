@@ -138,6 +138,14 @@ def test_targets_reach_the_joints_along_a_line_and_late(monkeypatch):
     assert not np.allclose(written[-1][:, -1], env.state()["target"])
 
 
+def test_targets_keep_away_from_the_ends_of_the_joints_ranges():
+    env, _ = make_env(limit_margin_rad=0.05)
+    low, high = env.batch.cube.lower_rad + 0.05, env.batch.cube.upper_rad - 0.05
+    for target in (low - 1.0, high + 1.0):
+        step = env.step(np.zeros((COPIES, JOINTS)), np.tile(target, (COPIES, 1)), np.ones(COPIES, dtype=bool))
+        assert (step.target_rad >= low - 1e-12).all() and (step.target_rad <= high + 1e-12).all()
+
+
 def test_driven_copies_go_to_their_targets_no_faster_than_the_bridge_lets_them(monkeypatch):
     env, _ = make_env(MEASURED)
     written, advance = [], env.batch.advance

@@ -65,7 +65,7 @@ def test_the_student_drives_and_only_whole_chunks_of_the_teacher_are_imitated():
     vectors = torch.zeros(40, LAYOUT.observation_size)
     chunks = torch.from_numpy(np.array([taught[0].action_rad[:8]] * 40)).float()
     student.fit_normaliser(vectors, chunks + 0.01 * torch.randn(chunks.shape))
-    episodes, drive = collect(student.eval(), ticks=120)
+    episodes, drive = collect(student.eval(), ticks=200)
     share = np.mean(np.concatenate([episode.taken_over for episode in episodes]))
     assert 0.2 < share < 0.8
     assert drive.drops_per_minute > 0.0, "it knows nothing yet"
@@ -94,7 +94,7 @@ def test_a_robot_sees_the_cube_late_and_with_errors():
     late = 5 - pose[:, 0]
     assert set(late) == {0.0, 1.0, 2.0}
     bias = joints - all_joints(fingers)
-    assert 0.005 < bias.std() < 0.015
+    assert 0.0005 < bias[:, :HELD].std() < 0.002 < 0.003 < bias[:, HELD:].std() < 0.01
     view.begin(np.arange(50))
     _, pose = view.measure(Truth(fingers, fingers, np.full((50, 3), 9.0), cube_quaternion(yaw, np.zeros((50, 2)))))
     assert (pose[:, 0] == 9.0).all(), "a new episode knows nothing of the one before"

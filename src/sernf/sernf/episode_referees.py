@@ -6,8 +6,8 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rclpy.node import Node
@@ -23,11 +23,20 @@ KEYS = {"s": "success", "f": "failure", "d": "discard"}
 
 @dataclass(frozen=True)
 class Judgement:
-    """`label`: "success", "failure" or "discard". `cause`: of a failure. `seconds`: on the task's clock, until it was decided."""
+    """`label`: "success", "failure" or "discard". `cause`: of a failure. `seconds`: on the task's clock, until it was decided.
+
+    `measures`: what tells more than success, by name, if the judge takes any.
+    """
 
     label: str
     cause: str
     seconds: float
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+def measures_of(task: Any) -> dict[str, float]:
+    """Of a TaskState, received or recorded; those of older recordings have none."""
+    return dict(zip(getattr(task, "measure_names", ()), map(float, getattr(task, "measures", ())), strict=True))
 
 
 class Referee(Protocol):
@@ -88,13 +97,15 @@ class SimulationReferee:
         return 0.0 if task is None else float(task.elapsed_s)
 
     def judge(self, stopped_by: str) -> Judgement:
-        if self._decision is not None:
-            return Judgement("success" if self._decision.success else "failure", self._decision.failure, self.elapsed_s())
+        decision = self._decision
+        if decision is not None:
+            label = "success" if decision.success else "failure"
+            return Judgement(label, decision.failure, self.elapsed_s(), measures_of(decision))
         task = self._present()
         cause = stopped_by or "stopped"
         if task is not None and task.stage:
             cause += f" at stage {task.stage}"
-        return Judgement("failure", cause, self.elapsed_s())
+        return Judgement("failure", cause, self.elapsed_s(), {} if task is None else measures_of(task))
 
     def _present(self) -> TaskState | None:
         """The state of this episode's scene."""

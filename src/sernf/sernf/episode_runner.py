@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rclpy.node import Node
@@ -104,13 +104,15 @@ class EpisodeOutcome:
     """How one episode ended.
 
     `label`: "success", "failure" or "discard" (did not take place, or a person wants it forgotten). `cause`: of a failure.
-    `seconds`: on the task's clock, until it was decided. The rest is empty or 0 when the episode was not recorded.
+    `seconds`: on the task's clock, until it was decided. `measures`: see Judgement. The rest is empty or 0 when the episode was
+    not recorded.
     """
 
     seed: int
     label: str
     cause: str
     seconds: float
+    measures: Mapping[str, float] = field(default_factory=dict)
     episode_id: str = ""
     path: str = ""
     messages: int = 0
@@ -183,7 +185,9 @@ class EpisodeRunner:
                 self._end_recording(Judgement("discard", "interrupted", 0.0))
             raise
         recorded = self._end_recording(judgement)
-        outcome = EpisodeOutcome(seed=seed, label=judgement.label, cause=judgement.cause, seconds=judgement.seconds)
+        outcome = EpisodeOutcome(
+            seed=seed, label=judgement.label, cause=judgement.cause, seconds=judgement.seconds, measures=judgement.measures
+        )
         if recorded is None:
             return outcome
         return replace(

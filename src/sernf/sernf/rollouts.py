@@ -20,7 +20,7 @@ from typing import Any
 from rclpy.node import Node
 from rich.console import Console
 
-from sernf.episode_referees import OperatorReferee, Referee, TerminalLines
+from sernf.episode_referees import OperatorReferee, Referee, TerminalLines, measures_of
 from sernf.episode_runner import EpisodeOutcome, EpisodeRunner, EpisodeRunnerConfig
 from sernf.episode_series import ATTEMPTS, LOG_NAME, PRIVATE_DOMAIN, missing_seeds, recorded_episodes, run_series
 from sernf.graph import Graph, spinning_node
@@ -31,6 +31,7 @@ from sernf_msgs.srv import LoadWeights, ResetScene, SetPolicyMode, SetSource
 from sernf_policy.checkpoint_files import both_files
 from sernf_policy.shipped_weights import ShippedWeightsError, weights_path
 from sernf_robot.success_rate import describe_rate, wilson_interval
+from sernf_sim.tasks.cube_rotation import measured
 from sernf_teleop.episode_files import EpisodeError, write_durably
 from sernf_teleop.episodes import EpisodeInfo, messages, typestore_of
 
@@ -87,12 +88,23 @@ class RolloutResult:
         """How many, by cause."""
         return Counter(outcome.cause or "unknown" for outcome in self.outcomes if outcome.label == "failure")
 
+    @property
+    def extra(self) -> dict[str, float]:
+        """What the judge measured in all of them, as `sernf eval` reports it; empty for tasks in which he measures nothing."""
+        return measured(self.request.task, [outcome.measures for outcome in self.outcomes], self._lost)
+
+    @property
+    def _lost(self) -> list[bool]:
+        return [outcome.label == "failure" and "timeout" not in outcome.cause for outcome in self.outcomes]
+
     def __str__(self) -> str:
         parts = [f"succeeded: {describe_rate(self.successes, len(self.outcomes))}"]
         if self.mean_time_s is not None:
             parts.append(f"successes took {self.mean_time_s:.1f} s")
         if self.failures:
             parts.append("failures: " + ", ".join(f"{count} {cause}" for cause, count in self.failures.most_common()))
+        if self.extra:
+            parts.append(", ".join(f"{name} {value:.3g}" for name, value in self.extra.items()))
         if self.version.version:
             parts.append(f"weights: {self.version.version}")
         return "; ".join(parts)
@@ -106,7 +118,7 @@ class RolloutResult:
             "stage": self.version.stage, "episodes": trials, "successes": self.successes,
             "rate": self.successes / trials if trials else 0.0, "wilson_low": low, "wilson_high": high,
             "mean_time_s": self.mean_time_s, "failures": dict(self.failures), "seed": self.request.seed,
-            "twin": self.request.physics == "twin", "directory": self.directory,
+            "twin": self.request.physics == "twin", "directory": self.directory, "extra": self.extra,
         })  # fmt: skip
 
 
@@ -157,7 +169,7 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
     recorded = recorded_episodes(directory, source=config.source)
     seeds = missing_seeds(recorded, request.episodes, request.seed)
     scenes = range(request.seed, request.seed + request.episodes)
-    earlier = [_outcome_of(item) for item in recorded if item.seed in scenes]
+    earlier = [outcome_of(item) for item in recorded if item.seed in scenes]
     physics = request.physics or "nominal"
     if earlier:
         console.print(f"{directory} already holds {len(earlier)} of {request.episodes} episodes; going on", highlight=False)
@@ -251,27 +263,28 @@ def _check_same(directory: Path, now: dict[str, str], earlier: Sequence[EpisodeO
     write_durably(file, json.dumps(now))
 
 
-def _outcome_of(episode: EpisodeInfo) -> EpisodeOutcome:
+def outcome_of(episode: EpisodeInfo) -> EpisodeOutcome:
     """A recorded episode as its outcome."""
+    seconds, measures = _judged(episode)
     return EpisodeOutcome(
         seed=episode.seed, label=episode.label, cause=episode.note if episode.label == "failure" else "",
-        seconds=_judged_after_s(episode), episode_id=episode.episode_id, path=str(episode.path), messages=episode.messages,
+        seconds=seconds, measures=measures, episode_id=episode.episode_id, path=str(episode.path), messages=episode.messages,
     )  # fmt: skip
 
 
-def _judged_after_s(episode: EpisodeInfo) -> float:
-    """When the judge decided, on the task's clock; the recording's length where there is no judge."""
+def _judged(episode: EpisodeInfo) -> tuple[float, dict[str, float]]:
+    """When the judge decided, on the task's clock, and what he measured; the recording's length where there is no judge."""
     topic = episode.topic("task_state")
-    seconds = episode.seconds
+    seconds, measures = episode.seconds, dict[str, float]()
     if topic is None or not topic.messages:
-        return seconds
+        return seconds, measures
     try:
         types = typestore_of(episode)
         for message in messages(episode, [topic.name]):
             state: Any = types.deserialize_cdr(message.data, message.msgtype)
-            seconds = float(state.elapsed_s)
+            seconds, measures = float(state.elapsed_s), measures_of(state)
             if state.done:
                 break
     except EpisodeError:
-        return episode.seconds
-    return seconds
+        return episode.seconds, {}
+    return seconds, measures

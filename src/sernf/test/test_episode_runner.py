@@ -188,6 +188,25 @@ def test_a_policy_that_runs_out_of_the_tasks_time_fails_by_timeout_at_its_stage(
     assert time.monotonic() - began_s < 15.0, "the task's clock decides"
 
 
+def test_what_the_judge_measured_comes_with_the_outcome(stage: Stage) -> None:
+    graph, _ = stage
+
+    def attempt(graph: FakeGraph) -> None:
+        graph.task = TaskState(
+            task="cube",
+            seed=graph.seed,
+            done=True,
+            failure="dropped",
+            elapsed_s=7.0,
+            measure_names=["counted_rad"],
+            measures=[6.5],
+        )
+
+    graph.attempt = attempt
+    outcome = EpisodeRunner(graph.node, POLICY).run(1)
+    assert (outcome.label, outcome.cause, dict(outcome.measures)) == ("failure", "dropped", {"counted_rad": 6.5})
+
+
 def test_a_simulation_that_stands_still_ends_by_the_wall_clock(stage: Stage) -> None:
     graph, _ = stage
     outcome = EpisodeRunner(graph.node, POLICY).run(1)

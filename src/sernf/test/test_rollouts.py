@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,17 @@ def test_a_result_without_a_success_has_no_time() -> None:
     assert "2 timeout at stage lifted" in str(result)
 
 
+def test_turns_of_the_cube_are_told_and_timeouts_are_no_drops() -> None:
+    row = {"counted_rad": 4 * math.pi, "turned_rad": 4 * math.pi, "lived_s": 30.0, "fingertip_s": 90.0, "force_ns": 60.0}
+    causes = ("dropped", "timeout at stage turned")
+    outcomes = [EpisodeOutcome(seed=1, label="failure", cause=cause, seconds=30.0, measures=row) for cause in causes]
+    result = RolloutResult(request=request(task="cube"), outcomes=outcomes, version=PolicyVersion(), directory="/d")
+    assert json.loads(result.as_json())["extra"] == pytest.approx(result.extra)
+    assert result.extra["rpm"] == pytest.approx(4.0) and result.extra["drops_per_min"] == pytest.approx(1.0)
+    assert "rpm 4" in str(result)
+    assert RolloutResult(request=request(), outcomes=outcomes, version=PolicyVersion(), directory="/d").extra == {}
+
+
 def test_a_folder_is_gone_on_with_only_by_the_same_weights_in_the_same_world(tmp_path: Path) -> None:
     earlier = [EpisodeOutcome(seed=1000, label="success", cause="", seconds=1.0)]
     mine = {"sha256": "a", "version": "v1", "physics": "twin"}
@@ -127,6 +139,6 @@ def test_only_labelled_episodes_of_the_same_actor_count_as_recorded(tmp_path: Pa
     recorded = recorded_episodes(tmp_path, source="policy")
     assert [episode.path for episode in recorded] == [done]
     assert missing_seeds(recorded, 3, 0) == [0, 2]
-    outcome = rollouts._outcome_of(recorded[0])
+    outcome = rollouts.outcome_of(recorded[0])
     assert (outcome.seed, outcome.label, outcome.cause, outcome.path) == (1, "failure", "timeout", str(done))
     assert outcome.seconds == recorded[0].seconds

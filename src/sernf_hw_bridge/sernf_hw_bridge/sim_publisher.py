@@ -96,6 +96,8 @@ class SimPublisher:
         set_time(message.header.stamp, stamp_ns)
         message.stage, message.success, message.done, message.failure = status.stage, status.success, status.done, status.failure
         message.elapsed_s, message.seed = status.elapsed_s, world.seed
+        measures = world.task.measures()
+        message.measure_names, message.measures = list(measures), array.array("d", measures.values())
         self._task_state.publish(message)
 
     def _on_reset(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:

@@ -21,7 +21,7 @@ from sernf_policy.runtime import PolicyRuntime
 from sernf_policy.shipped_weights import weights_path
 from sernf_robot.success_rate import wilson_interval
 from sernf_sim.physics import load_physics
-from sernf_sim.tasks.cube_rotation import rotation_report
+from sernf_sim.tasks.cube_rotation import measured
 
 GRASPED = ("lifted", "above_bowl", "placed")
 """Stages that a duck reaches only in the hand."""
@@ -93,8 +93,8 @@ def _duck_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 def _cube_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    columns = {name: np.array([outcome.measures[name] for outcome in outcomes]) for name in outcomes[0].measures}
-    return rotation_report(**columns, lost=np.array([outcome.episode.ending is Ending.FAILURE for outcome in outcomes]))
+    lost = [outcome.episode.ending is Ending.FAILURE for outcome in outcomes]
+    return measured("cube", [outcome.measures for outcome in outcomes], lost)
 
 
 EXTRAS = {"duck": _duck_extra, "cube": _cube_extra}

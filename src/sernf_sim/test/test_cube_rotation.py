@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sernf_sim.tasks.cube_rotation import DROP_M, LEFT_M, TOPPLED_RAD, RotationCount, dropped, rotation_report
+from sernf_sim.tasks.cube_rotation import DROP_M, LEFT_M, TOPPLED_RAD, RotationCount, dropped, measured, rotation_report
 
 
 def test_turns_are_counted_beyond_half_a_turn():
@@ -49,6 +49,13 @@ def test_episodes_that_ended_before_anybody_took_hold_can_be_reported():
         counted_rad=nothing, turned_rad=nothing, lived_s=nothing, fingertip_s=nothing, force_ns=nothing, lost=nothing == 0
     )
     assert report["rpm"] == report["survival"] == report["mean_fingertips"] == 0.0
+
+
+def test_only_episodes_in_which_something_was_measured_are_reported():
+    row = {"counted_rad": 2 * np.pi, "turned_rad": 2 * np.pi, "lived_s": 60.0, "fingertip_s": 180.0, "force_ns": 60.0}
+    report = measured("cube", [row, {}, row], [False, True, False])
+    assert report["rpm"] == pytest.approx(1.0) and report["survival"] == 1.0
+    assert measured("cube", [{}], [True]) == measured("duck", [row], [False]) == {}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ A cube that is flicked, or that lies on the palm, may turn as much as it likes; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,3 +71,12 @@ def rotation_report(
         "survival": 1.0 - float(np.mean(lost)), "mean_fingertips": float(fingertip_s.sum()) / seconds,
         "mean_contact_force_n": float(force_ns.sum()) / seconds,
     }  # fmt: skip
+
+
+def measured(task: str, measures: Sequence[Mapping[str, float]], lost: Sequence[bool]) -> dict[str, float]:
+    """`rotation_report` of episodes of the cube by what was measured in each; empty for other tasks and without episodes."""
+    known = [(row, gone) for row, gone in zip(measures, lost, strict=True) if row]
+    if task != "cube" or not known:
+        return {}
+    columns = {name: np.array([row[name] for row, _ in known]) for name in known[0][0]}
+    return rotation_report(**columns, lost=np.array([gone for _, gone in known]))

@@ -1,0 +1,148 @@
+"""Online RL of a distilled student on the twin, over ROS: `./sernf run python bench/cube/online.py STUDENT --out runs/cube_ros`.
+
+A running graph, as in `./sernf up task:=cube physics:=twin`. The student acts for some minutes; the critic is warmed up on what
+was recorded, by the service `learner/train`; then online RL trains while the policy acts, every new version swapped into it live,
+until the robot time is used up. At last the best version on the way is loaded again and acts for a while: the way back from a
+dip. Robot time is all time in which the policy acts on the cube. Writes rollouts.json, curve.png, the last and the best weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from robot_minutes import Rollout, best_version, draw, level, worst_dip
+
+from sernf.graph import Graph
+from sernf.rollouts import outcome_of
+from sernf_policy.checkpoint_files import both_files
+from sernf_teleop.episodes import EpisodeInfo, list_episodes, messages, typestore_of
+
+DOMAIN = "95"
+AT_ONCE = 3
+"""Rollouts between two looks at the clock."""
+MOST_ROLLOUTS = 1000
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("student", type=Path, help="weights of the stage imitation")
+    parser.add_argument("--out", type=Path, default=Path("runs/cube_ros"))
+    parser.add_argument("--warmup-minutes", type=float, default=4.0)
+    parser.add_argument("--online-minutes", type=float, default=12.0)
+    parser.add_argument("--again-minutes", type=float, default=3.0, help="of the best version")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of a setting of learning")
+    options = parser.parse_args()
+    os.environ.setdefault("ROS_DOMAIN_ID", DOMAIN)
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    student = out / "student.safetensors"
+    for source, target in zip(both_files(options.student), both_files(student), strict=True):
+        shutil.copyfile(source, target)
+    run = Run(out, options.seed)
+    settings = [part for item in [f"online_episodes={MOST_ROLLOUTS}", *options.set] for part in ("--set", item)]
+    with Graph(run.arguments(student), out / "bringup.log"):
+        run.act("warm-up", options.warmup_minutes, weights=student)
+        _sernf("finetune", "--stage", "critic_warmup", "--data", str(run.episodes), "--parent", str(student), "--seed", run.seed)
+        _sernf("finetune", "--stage", "online_rl", "--data", str(run.episodes), "--no-wait", "--seed", run.seed, *settings)
+        run.act("online", options.online_minutes)
+        _sernf("finetune", "--cancel", "running")
+        for name, sha256 in (("last", run.rollouts[-1].sha256), ("best", best_version(run.of("online")))):
+            for source, target in zip(both_files(run.weights(sha256)), both_files(out / f"{name}.safetensors"), strict=True):
+                shutil.copyfile(source, target)
+        run.act("best", options.again_minutes, weights=out / "best.safetensors")
+    sys.stderr.write(run.summary() + "\n")
+
+
+class Run:
+    """One seed: what it has recorded, and in which phase."""
+
+    def __init__(self, out: Path, seed: int) -> None:
+        self.out, self.seed = out, str(seed)
+        self.episodes, self.learner = out / "episodes", out / "learner"
+        self.rollouts: list[Rollout] = []
+        self._scene = 5_000_000 + 10_000 * seed
+
+    def arguments(self, student: Path) -> dict[str, object]:
+        """Of bringup."""
+        return {
+            "task": "cube", "physics": "twin", "operator": "none", "teleop": False, "rollouts": False, "policy": True,
+            "learner": True, "episodes": self.episodes, "weights": student, "config": self._config(),
+        }  # fmt: skip
+
+    def act(self, phase: str, minutes: float, weights: Path | None = None) -> None:
+        """Rollouts in the running graph until `minutes` of robot time have been used in this phase; `weights` loaded first."""
+        while sum(rollout.lived_s for rollout in self.of(phase)) < 60.0 * minutes:
+            load = ["--weights", str(weights)] if weights else []
+            scene = self._scene + len(self.rollouts)
+            _sernf("rollouts", "--graph", "running", "--task", "cube", "--episodes", str(AT_ONCE), "--seed", str(scene), *load)
+            weights = None
+            for episode in list_episodes(self.episodes)[len(self.rollouts) :]:
+                self.rollouts.append(self._rollout(episode, phase))
+            self._write()
+
+    def of(self, phase: str) -> list[Rollout]:
+        """Rollouts of one phase."""
+        return [rollout for rollout in self.rollouts if rollout.phase == phase]
+
+    def weights(self, sha256: str) -> Path:
+        """The file of a version that the learner made; the student's for its own. Raises FileNotFoundError."""
+        for file in [*self.learner.rglob("*.json"), self.out / "student.json"]:
+            content = json.loads(file.read_text(encoding="utf8"))
+            if isinstance(content, dict) and content.get("sha256") == sha256:
+                return file.with_suffix(".safetensors")
+        raise FileNotFoundError(f"expected weights {sha256} below {self.learner}, found none")
+
+    def summary(self) -> str:
+        """Phases, and the worst dip."""
+        lines = [f"{phase}: {level(self.of(phase))}" for phase in ("warm-up", "online", "best") if self.of(phase)]
+        return "\n".join([*lines, f"worst dip: {worst_dip(self.of('online'))}"])
+
+    def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:
+        outcome = outcome_of(episode)
+        lived_s = outcome.measures.get("lived_s", outcome.seconds)
+        used_s = self.rollouts[-1].end_s if self.rollouts else 0.0
+        lost = outcome.label == "failure" and "timeout" not in outcome.cause
+        return Rollout(used_s + lived_s, lived_s, outcome.measures.get("counted_rad", 0.0), lost, _first_weights(episode), phase)
+
+    def _write(self) -> None:
+        rows = [dataclasses.asdict(rollout) for rollout in self.rollouts]
+        (self.out / "rollouts.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf8")
+        draw([self.rollouts], self.out / "curve.png")
+
+    def _config(self) -> Path:
+        """The installed configuration, but for where the learner keeps its jobs."""
+        folder = self.out / "config"
+        shutil.copytree(Path(get_package_share_directory("sernf")) / "config", folder, dirs_exist_ok=True)
+        file = folder / "learner.yaml"
+        content = yaml.safe_load(file.read_text(encoding="utf8"))
+        file.write_text(yaml.safe_dump({**content, "directory": str(self.learner)}), encoding="utf8")
+        return folder
+
+
+def _first_weights(episode: EpisodeInfo) -> str:
+    topic = episode.topic("action_chunk")
+    if topic is None:
+        return ""
+    types = typestore_of(episode)
+    for message in messages(episode, [topic.name]):
+        return str(types.deserialize_cdr(message.data, message.msgtype).weights_sha256)
+    return ""
+
+
+def _sernf(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "sernf.cli", *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()

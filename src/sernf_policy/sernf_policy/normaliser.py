@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-SMALLEST_STD = 1e-4
+SMALLEST_STD = 1e-3
+"""m or rad; what hardly varies in the data must not shout when it varies a little on the robot: nothing was learnt from it."""
 SMALLEST_SPREAD = 0.01
 """m or rad; distances from the data count in at least this much."""
 LARGEST_DISTANCE = 10.0

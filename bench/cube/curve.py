@@ -1,4 +1,4 @@
-"""Draws how a teacher learnt: `./sernf run python bench/cube/curve.py runs/cube docs/images/cube_curve.png`."""
+"""Draws how teachers learnt: `./sernf run python bench/cube/curve.py runs/cube0 runs/cube1 docs/images/cube_curve.png`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ PANELS = (
 
 
 def main() -> None:
-    """Arguments: the output folder of sernf_teacher.train, and the picture."""
-    run, picture = Path(sys.argv[1]), Path(sys.argv[2])
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf8").splitlines()]
-    samples = np.array([row["step"] for row in rows]) / 1e6
+    """Arguments: output folders of sernf_teacher.train, one a seed, and the picture."""
+    *runs, picture = map(Path, sys.argv[1:])
     figure, axes = pyplot.subplots(1, len(PANELS), figsize=(12, 2.6))
-    for axis, (title, name) in zip(axes, PANELS, strict=True):
-        values = np.convolve([row[name] for row in rows], np.full(WINDOW, 1.0 / WINDOW), mode="valid")
-        axis.plot(samples[WINDOW - 1 :], values, color="#0b5cad", linewidth=1.2)
+    for number, run in enumerate(runs):
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf8").splitlines()]
+        samples = np.array([row["step"] for row in rows]) / 1e6
+        for axis, (_, name) in zip(axes, PANELS, strict=True):
+            values = np.convolve([row[name] for row in rows], np.full(WINDOW, 1.0 / WINDOW), mode="valid")
+            axis.plot(samples[WINDOW - 1 :], values, linewidth=1.2, label=f"seed {number}")
+    for axis, (title, _) in zip(axes, PANELS, strict=True):
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("samples, millions", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(picture, dpi=80)
 

@@ -113,7 +113,6 @@ class SeedStudy:
         last: dict[str, float] = {}
         session.run(session.total_steps, lambda step, metrics: last.update(metrics))
         session.save(path, metrics=last)
-        self._write("critic_warmup", last)
 
     def _train_online(self, episodes: Sequence[Any]) -> None:
         path = self.folder / "online_rl.safetensors"

@@ -73,6 +73,17 @@ def advantage_weight(critic: ChunkCritic, rows: ChunkTable, baseline: Tensor, *,
     return weight
 
 
+def anchor_loss(policy: ChunkPolicy, frozen: ChunkPolicy, vector: Tensor) -> tuple[Tensor, Metrics]:
+    """Negative log-likelihood, a number, of one chunk of `frozen` for each observation: KL(frozen | policy) up to a constant.
+
+    Without the training noise, which the samples of `frozen` carry already.
+    """
+    with torch.no_grad():
+        chunk = frozen.sample({"vector": vector}, 1, 1.0).chunk[:, 0]
+    loss = -policy.log_prob({"vector": vector}, chunk).mean() / policy.layout.chunk_size
+    return loss, {"nll_frozen": float(loss.detach())}
+
+
 def value_gradient_loss(policy: ChunkPolicy, critic: ChunkCritic, vector: Tensor) -> tuple[Tensor, Metrics]:
     """`-Q/|Q|` of one sample for each observation, differentiated through the flow."""
     sampled = policy.sample({"vector": vector}, 1).chunk[:, 0]

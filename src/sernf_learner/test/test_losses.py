@@ -8,7 +8,7 @@ from learning_data import LAYOUT, config, demonstrations
 from torch import Tensor, nn
 
 from sernf_learner.chunks import ChunkTable
-from sernf_learner.losses import advantage_weight, centring_loss, chunk_target, critic_loss, imitation_loss
+from sernf_learner.losses import advantage_weight, anchor_loss, centring_loss, chunk_target, critic_loss, imitation_loss
 from sernf_learner.training_data import TrainingData
 from sernf_policy.policy import ChunkPolicy
 
@@ -134,3 +134,21 @@ def test_a_flow_without_a_centre_learns_by_its_likelihood_from_the_beginning(
     centring, metrics = centring_loss(policy, vector, chunk)
     torch.manual_seed(3)
     assert torch.equal(centring, imitation_loss(policy, vector, chunk)[0]) and metrics.keys() == {"nll"}
+
+
+def test_the_anchor_is_least_where_nothing_has_changed() -> None:
+    torch.manual_seed(0)
+    data = TrainingData(demonstrations(), LAYOUT, config(), 0)
+    table = data.windows(200)
+    frozen, moved = (ChunkPolicy(LAYOUT, config().policy) for _ in range(2))
+    frozen.fit_normaliser(table.vector, table.chunk)
+    moved.load_state_dict(frozen.state_dict())
+    with torch.no_grad():
+        for parameter in moved.flow.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    same, metrics = anchor_loss(frozen, frozen, table.vector)
+    other, _ = anchor_loss(moved, frozen, table.vector)
+    assert float(other.detach()) > float(same.detach()) + 0.01
+    assert metrics["nll_frozen"] == pytest.approx(float(same.detach()))
+    other.backward()  # type: ignore[no-untyped-call]
+    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in moved.parameters())

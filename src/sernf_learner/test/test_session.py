@@ -49,7 +49,9 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def test_a_restored_session_goes_on_as_if_never_interrupted(
     stage: Stage, at: int, parents: dict[Stage, Checkpoint | None], tmp_path: Path
 ) -> None:
-    make = functools.partial(session, stage, parents[stage], policy__dropout=0.2, actor__q_weight=0.5, actor__every=2)
+    make = functools.partial(
+        session, stage, parents[stage], policy__dropout=0.2, actor__q_weight=0.5, actor__anchor_weight=0.5, actor__every=2
+    )
     straight, first = make(), make()
     straight.run(STEPS)
     first.run(at)

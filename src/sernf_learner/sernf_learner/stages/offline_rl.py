@@ -2,7 +2,7 @@
 
 Actor: `nll_weight * NLL - q_weight * Q/|Q|`. The likelihood term is the conservative one, which only a tractable density allows;
 its windows count by `exp(beta * advantage)`, so chunks that led to success sooner than usual are imitated more (arXiv
-1910.00177).
+1910.00177). Where there are no demonstrations but the policy's own attempts, `anchor_weight` holds it to what it was.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 from sernf_learner.learner_state import LearnerState
 from sernf_learner.learning_config import LearningConfig
-from sernf_learner.losses import Metrics, advantage_weight, imitation_loss, value_gradient_loss
+from sernf_learner.losses import Metrics, advantage_weight, anchor_loss, imitation_loss, value_gradient_loss
 from sernf_learner.stages.critic_warmup import critic_step
 from sernf_learner.training_data import TrainingData
 from sernf_policy.acting import ActingConfig
@@ -56,6 +56,10 @@ def actor_step(learner: LearnerState, data: TrainingData, share_done: float) -> 
     if actor.q_weight > 0.0:
         following, more = value_gradient_loss(learner.actor, critic, windows.vector)
         loss = loss + actor.q_weight * following
+        metrics |= more
+    if actor.anchor_weight > 0.0 and learner.frozen is not None:
+        holding, more = anchor_loss(learner.actor, learner.frozen, windows.vector)
+        loss = loss + actor.anchor_weight * holding
         metrics |= more
     metrics["actor_gradient"] = learner.step_actor(loss, share_done)
     return metrics

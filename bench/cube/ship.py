@@ -16,6 +16,7 @@ from sernf.bench.report import commit, machine
 from sernf_policy.checkpoint_files import both_files
 from sernf_teacher.evaluation import evaluate_teacher
 from sernf_teacher.teacher_weights import load_teacher
+from sernf_teacher.training_state import load_state
 
 TARGET = Path(__file__).resolve().parents[2] / "src" / "sernf_teacher" / "sernf_teacher" / "weights" / "cube"
 
@@ -38,9 +39,12 @@ def main() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
     for source, target in zip(both_files(file), both_files(TARGET / "teacher"), strict=True):
         shutil.copyfile(source, target)
+    run = load_state(options.run / "state_0.pt")["run"]
+    start = "python" if run["processes"] == 1 else f"torchrun --nproc-per-node {run['processes']}"
+    arguments = f"--out runs/cube --copies {run['copies']} --seed {info['seed']} --samples {info['samples']}"
     manifest = {
         "command": [
-            f"./sernf run python -m sernf_teacher.train --out runs/cube --seed {info['seed']} --samples {info['samples']}",
+            f"./sernf run {start} -m sernf_teacher.train {arguments}",
             "./sernf run python bench/cube/ship.py runs/cube",
         ],
         "seed": info["seed"], "samples": info["samples"], "level": info["level"], "sha256": info["sha256"], "commit": commit(),

@@ -39,7 +39,7 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True, kw_only=True)
 class CubeEnvConfig:
     """`action_rad`: by how much an action of 1 moves a target in one step; `reach_rad`: how far targets may be from the joints.
-    `ring_share`: of starts that come from running episodes. `ring_steps`: so long an episode must live on to prove a state.
+    `ring_share`: of starts that come from running episodes. `ring_steps`: so long an episode must live on to prove a start.
     `open_share`: of the other starts, with open fingers; the cube stands until three fingertips press, or for `stand_steps`.
     `limit_margin_rad`: how far targets keep away from the ends of the joints' ranges.
     """
@@ -106,6 +106,7 @@ class CubeEnv:
         self._azimuth = np.zeros((count, TIPS))
         self._age = np.zeros(count, dtype=int)
         self._stand_left = np.zeros(count, dtype=int)
+        self._grasp = np.full(count, -1)
         self._steps = 0
         self._observation = np.zeros((count, SIZE), dtype=np.float32)
         self._candidate = Start(*(np.zeros((count, size)) for size in (self._cube.model.nq, self._cube.model.nv, JOINTS)))
@@ -165,6 +166,7 @@ class CubeEnv:
         fingertips = touching.sum(-1).astype(float)
         force = (moment.force_n * touching).sum(-1) / np.maximum(fingertips, 1.0)
         self._let_go(fingertips)
+        self._judge_starts(lost)
         target = self._target.copy()
         self._remember(moment, fingertips, lost)
         ended = np.flatnonzero(lost | timed_out)
@@ -205,6 +207,7 @@ class CubeEnv:
             "state": self._state, "target": self._target, "reference": self._reference, "before": self._before,
             "action": self._action,
             "azimuth": self._azimuth, "age": self._age, "stand_left": self._stand_left,
+            "grasp": self._grasp, "failing": self._starts.failing,
             "candidate": vars(self._candidate), "candidate_good": self._candidate_good, "ring": vars(self._starts.ring),
             "kept": self._starts.kept, "draw": vars(self._draw), "steps": self._steps, "observation": self._observation,
             "rng": self._rng.bit_generator.state,
@@ -217,6 +220,7 @@ class CubeEnv:
         self._action = np.array(state["action"])
         self._azimuth, self._age = np.array(state["azimuth"]), np.array(state["age"])
         self._stand_left = np.array(state["stand_left"])
+        self._grasp, self._starts.failing = np.array(state["grasp"]), np.array(state["failing"])
         self._help()
         self._candidate = Start(**{name: np.array(value) for name, value in state["candidate"].items()})
         self._candidate_good = np.array(state["candidate_good"])
@@ -234,7 +238,7 @@ class CubeEnv:
         return yaw
 
     def _begin(self, rows: NDArray[np.intp]) -> None:
-        start, opened = self._starts.draw(self._rng, len(rows))
+        start, opened, self._grasp[rows] = self._starts.draw(self._rng, len(rows))
         self._state[rows] = 0.0
         self._state[rows, self._cube.qpos] = start.qpos
         self._state[rows, self._cube.qvel] = start.qvel
@@ -260,6 +264,12 @@ class CubeEnv:
         stood = self._stand_left > 0
         self._stand_left = np.where(stood & (fingertips < MIN_FINGERTIPS), self._stand_left - 1, 0)
         self._help(np.flatnonzero(stood & (self._stand_left == 0)))
+
+    def _judge_starts(self, lost: Flags) -> None:
+        """Tell which grasps were good to start from, as soon as it shows."""
+        decided = np.flatnonzero(lost | (self._age >= self.config.ring_steps))
+        self._starts.judge(self._grasp[decided], lost[decided])
+        self._grasp[decided] = -1
 
     def _first_look(self, rows: NDArray[np.intp] | None = None) -> Advanced:
         """What can be seen before anything has moved: contact forces are not known yet."""

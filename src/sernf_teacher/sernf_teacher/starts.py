@@ -1,6 +1,7 @@
 """Where episodes begin: the shipped grasps, held or still open, and states out of running episodes that proved to be good ones.
 
 Without the latter a policy that has learnt to turn the cube is always put back to a grasp from which nobody has turned it yet.
+Grasps from which the cube is soon dropped are drawn more often than others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 OPENING = (0.5, 0.9)
 """How far fingers open, as a share of how far they press."""
+EASY = 0.1
+"""How often a grasp from which nothing is dropped is drawn, to one from which everything is."""
+FORGETTING = 0.05
+"""Share of what is known of a grasp that each attempt replaces."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Starts:
         self.ring = Start(np.zeros((capacity, degrees)), np.zeros((capacity, degrees)), np.zeros((capacity, joints)))
         self.kept = 0
         """states put into the ring so far"""
+        self.failing = np.zeros(len(grasps))
+        """for each grasp, how often the cube was soon dropped of late"""
 
     def keep(self, start: Start) -> None:
         """Put states into the ring; the oldest go."""
@@ -48,9 +55,16 @@ class Starts:
         self.ring.qpos[rows], self.ring.qvel[rows], self.ring.target_rad[rows] = start.qpos, start.qvel, start.target_rad
         self.kept += len(start.qpos)
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[Start, NDArray[np.bool_]]:
-        """Starts for `count` episodes, and which of them are open (n,)."""
-        chosen = rng.integers(len(self._grasps), size=count)
+    def judge(self, grasps: Rows, failed: NDArray[np.bool_]) -> None:
+        """What came of attempts from `grasps` (k,), as `draw` told them; those from the ring, -1, do not count."""
+        for grasp, outcome in zip(grasps.tolist(), failed.tolist(), strict=True):
+            if grasp >= 0:
+                self.failing[grasp] += FORGETTING * (outcome - self.failing[grasp])
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Start, NDArray[np.bool_], Rows]:
+        """Starts for `count` episodes, which of them are open (n,), and the grasps' numbers (n,), -1 for the ring's states."""
+        weight = EASY + (1.0 - EASY) * self.failing
+        chosen = rng.choice(len(weight), size=count, p=weight / weight.sum())
         grasps = self._grasps.take(chosen)
         position, target = grasps.position_rad, grasps.target_rad
         opened = rng.random(count) < self._open_share
@@ -67,4 +81,5 @@ class Starts:
             qvel = np.where(from_ring[:, None], self.ring.qvel[old], qvel)
             target = np.where(from_ring[:, None], self.ring.target_rad[old], target)
             opened &= ~from_ring
-        return Start(qpos, qvel, target.copy()), opened
+            chosen = np.where(from_ring, -1, chosen)
+        return Start(qpos, qvel, target.copy()), opened, chosen

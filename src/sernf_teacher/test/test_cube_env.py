@@ -146,6 +146,20 @@ def test_targets_keep_away_from_the_ends_of_the_joints_ranges():
         assert (step.target_rad >= low - 1e-12).all() and (step.target_rad <= high + 1e-12).all()
 
 
+def test_a_dropped_cube_tells_against_its_grasp_and_a_held_one_for_it():
+    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=0.0, ring_share=0.0, ring_steps=10)
+    begun = env.state()["grasp"]
+    assert (begun >= 0).all()
+    opening = np.tile(-np.ones(JOINTS), (COPIES, 1))
+    for _ in range(30):
+        env.step(opening)
+    assert env.state()["failing"].sum() > 0.0
+    held, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=0.0, ring_share=0.0, ring_steps=10)
+    for _ in range(12):
+        held.step(np.zeros((COPIES, JOINTS)))
+    assert not held.state()["failing"].any() and (held.state()["grasp"] == -1).any()
+
+
 def test_driven_copies_go_to_their_targets_no_faster_than_the_bridge_lets_them(monkeypatch):
     env, _ = make_env(MEASURED)
     written, advance = [], env.batch.advance

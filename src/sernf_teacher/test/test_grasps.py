@@ -39,9 +39,10 @@ def test_starts_come_from_the_ring_once_it_holds_enough():
     starts.keep(Start(np.full((10, 22), -1.0), np.ones((10, 22)), np.full((10, 16), -1.0)))
     assert (starts.draw(rng, 200)[0].qpos >= 0.0).all()
     starts.keep(Start(np.full((10, 22), -1.0), np.ones((10, 22)), np.full((10, 16), -1.0)))
-    drawn, opened = starts.draw(rng, 400)
+    drawn, opened, chosen = starts.draw(rng, 400)
     assert not opened.any()
     old = drawn.qpos[:, 0] < 0.0
+    assert ((chosen == -1) == old).all()
     assert 0.4 < old.mean() < 0.6
     assert (drawn.qvel[old] == 1.0).all() and not drawn.qvel[~old].any()
 
@@ -50,11 +51,24 @@ def test_open_starts_are_grasps_that_press_nothing():
     pressed = Grasps(np.zeros((5, 16)), np.ones((5, 16)), np.zeros((5, 6)))
     starts = Starts(pressed, share=0.5, open_share=0.5, enough=1)
     starts.keep(Start(np.full((1, 22), -9.0), np.zeros((1, 22)), np.full((1, 16), -9.0)))
-    drawn, opened = starts.draw(np.random.default_rng(0), 400)
+    drawn, opened, _ = starts.draw(np.random.default_rng(0), 400)
     assert 0.15 < opened.mean() < 0.35
     fingers = drawn.qpos[opened, :16]
     assert np.array_equal(fingers, drawn.target_rad[opened])
     assert (fingers <= -0.5).all() and (fingers >= -0.9).all()
+
+
+def test_grasps_that_fail_are_drawn_more_often_until_they_do_not():
+    starts = Starts(grasps(10), share=0.0)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        starts.judge(np.array([3, 4, -1]), np.array([True, False, True]))
+    assert starts.failing[3] > 0.9 and not starts.failing[4] and starts.failing.sum() == starts.failing[3]
+    counts = np.bincount(starts.draw(rng, 2000)[2], minlength=10)
+    assert 0.4 < counts[3] / 2000 < 0.6
+    for _ in range(100):
+        starts.judge(np.array([3]), np.array([False]))
+    assert np.bincount(starts.draw(rng, 2000)[2], minlength=10)[3] < 300
 
 
 def test_the_ring_forgets_the_oldest():

@@ -85,6 +85,26 @@ def test_after_a_handover_the_reference_catches_up_slowly() -> None:
     assert not slow.catching_up
 
 
+def test_a_source_that_never_rests_is_caught_up_with_and_then_followed_like_any_other() -> None:
+    direct, handed_over = make_interpolator(np.array([0.0, 0.8, 0.0])), make_interpolator(catch_up_fraction=0.25)
+    apart, fastest, before = [], 0.0, STILL
+    for tick in range(1500):
+        if tick % 13 == 0:
+            swing = 0.2 * math.sin(2.0 * math.pi * tick * PERIOD_S / 0.8)
+            for interpolator in (direct, handed_over):
+                interpolator.set_target(np.array([0.0, 0.8 + swing, 0.0]), 13 * PERIOD_S)
+        references = [interpolator.advance()[0] for interpolator in (direct, handed_over)]
+        apart.append(float(np.abs(references[0] - references[1]).max()))
+        fastest = max(fastest, float(np.abs(references[1] - before)[1]) / PERIOD_S)
+        before = references[1]
+    assert not handed_over.catching_up
+    assert apart[50] > 0.5 and max(apart[-500:]) < 1e-6
+    assert fastest <= LIMITS.velocity_rad_s[1] + 1e-6
+    closing = -np.diff(apart[:300]) / PERIOD_S
+    # A quarter of the speed, and what is left of the last stretch of the source's own motion.
+    assert closing.max() <= 0.35 * LIMITS.velocity_rad_s[1], "the distance at the handover is closed slowly"
+
+
 def test_the_filter_reaches_what_is_allowed_and_reports_what_is_not() -> None:
     safety = make_filter()
     go(safety, np.array([0.3, -0.4, 0.2]), 400)

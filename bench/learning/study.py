@@ -24,9 +24,9 @@ import torch
 from variants import ACTING, VARIANTS
 
 from sernf_learner.evaluation import EvaluationPlan, report
+from sernf_learner.learning_config import task_config
 from sernf_learner.session import TrainingSession
 from sernf_learner.sim_rollout import Outcome, SimRollouts
-from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import load_checkpoint

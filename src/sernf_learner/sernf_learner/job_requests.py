@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sernf_learner.jobs import JobRecord
+from sernf_learner.task_settings import goes_on
 from sernf_learner.training_job import PARENT_STAGES, JobError, Stage, Weights
 from sernf_policy.shipped_weights import ShippedWeightsError, weights_path
 from sernf_teleop.episodes import EpisodeInfo, read_dataset
@@ -69,8 +70,11 @@ def read_settings(settings: Iterable[str]) -> dict[str, Any]:
     return overrides
 
 
-def check_dataset(folder: Path) -> DataSetSummary:
-    """What there is to learn from in `folder`; raises JobError when nothing is, or when its episodes do not go together."""
+def check_dataset(folder: Path, overrides: Mapping[str, Any] | None = None) -> DataSetSummary:
+    """What there is to learn from in `folder`; raises JobError when nothing is, or when its episodes do not go together.
+
+    Without a success there is nothing, except where every step is paid for, as the task's settings or `overrides` say.
+    """
     if not folder.is_dir():
         raise JobError(f"dataset: expected a folder of episodes, got {folder}, which does not exist on the learner's machine")
     dataset = read_dataset(folder)
@@ -86,12 +90,13 @@ def check_dataset(folder: Path) -> DataSetSummary:
         counted = ", ".join(f"{count} of {task}" for task, count in tasks.items())
         raise JobError(f"dataset: expected episodes of one task in {folder}, got {counted}; give each task its own folder")
     successes = sum(episode.label == "success" for episode in usable)
-    if not successes:
+    task = usable[0].task
+    if not successes and not goes_on(task, overrides or {}):
         raise JobError(
             f"dataset: expected at least one success in {folder}, got {len(usable)} failures{told}; "
             "nothing can be learnt from failures alone: demonstrate the task"
         )
-    return DataSetSummary(task=usable[0].task, successes=successes, failures=len(usable) - successes, unusable=tuple(unusable))
+    return DataSetSummary(task=task, successes=successes, failures=len(usable) - successes, unusable=tuple(unusable))
 
 
 def choose_parent(stage: Stage, dataset: Path, records: Iterable[JobRecord], running: Weights | None) -> Weights | None:

@@ -157,7 +157,7 @@ class Learner:
                 f"got {free_mb(self._directory):.0f} MB; free some"
             )
         dataset = Path(request.dataset).expanduser().absolute()
-        summary = check_dataset(dataset)
+        summary = check_dataset(dataset, overrides)
         if "parent" in overrides:
             parent = origin = named_parent(str(overrides["parent"]), summary.task)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 from sernf_learner.augmentation import AugmentationConfig
 from sernf_learner.processes import DEVICES
 from sernf_learner.rewards import RewardConfig
+from sernf_learner.task_settings import TASK_SETTINGS
 from sernf_policy.acting import ActingConfig
 from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import CriticConfig
@@ -178,6 +179,11 @@ def learning_config(overrides: Mapping[str, Any]) -> LearningConfig:
             mapping[last] = value
     config: LearningConfig = from_mapping(LearningConfig, _over(dataclasses.asdict(LearningConfig()), nested), where="overrides")
     return config
+
+
+def task_config(task: str, overrides: Mapping[str, Any]) -> LearningConfig:
+    """Settings of `task` with `overrides`; a task without settings has the defaults. Raises sernf_robot.config.ConfigError."""
+    return learning_config({**TASK_SETTINGS.get(task, {}), **overrides})
 
 
 def _over(defaults: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""How each task is learnt: what its policy sees, and the settings in which it differs from the defaults."""
+"""How each task is learnt: what its policy sees, and the settings in which it differs from the defaults.
+
+Data alone, without torch: the learner's node reads it too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sernf_learner.learning_config import LearningConfig, learning_config
 from sernf_policy.layout import CUBE_OBSERVATION, DUCK_OBSERVATION
 from sernf_robot.joints import JOINTS
 
@@ -29,6 +31,6 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def task_config(task: str, overrides: Mapping[str, Any]) -> LearningConfig:
-    """Settings of `task` with `overrides`; a task without settings has the defaults. Raises sernf_robot.config.ConfigError."""
-    return learning_config({**TASK_SETTINGS.get(task, {}), **overrides})
+def goes_on(task: str, overrides: Mapping[str, Any]) -> bool:
+    """Whether every step is paid for, so that there is something to learn from failures too."""
+    return bool({**TASK_SETTINGS.get(task, {}), **overrides}.get("reward.turning"))

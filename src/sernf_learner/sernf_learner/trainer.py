@@ -24,12 +24,11 @@ from sernf_learner.data_set import check_usable, read_dataset
 from sernf_learner.episode_cache import CACHE_FOLDER, EpisodeCache
 from sernf_learner.guard import TrainingHalted
 from sernf_learner.learner_state import read_about, read_state, write_state
-from sernf_learner.learning_config import LearningConfig
+from sernf_learner.learning_config import LearningConfig, task_config
 from sernf_learner.losses import Metrics
 from sernf_learner.metrics_log import MetricsLog
 from sernf_learner.processes import agreed, chosen_device, joined, process_number
 from sernf_learner.session import TrainingSession
-from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage, TrainingJob
 from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.layout import LayoutError

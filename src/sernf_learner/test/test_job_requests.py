@@ -84,6 +84,14 @@ def test_a_folder_that_cannot_teach_is_refused(tmp_path: Path) -> None:
         check_dataset(tmp_path)
 
 
+def test_failures_alone_teach_where_every_step_is_paid_for(tmp_path: Path) -> None:
+    record_episode(tmp_path, "failure", task="cube")
+    summary = check_dataset(tmp_path)
+    assert (summary.task, summary.successes, summary.failures) == ("cube", 0, 1)
+    with pytest.raises(JobError, match="at least one success"):
+        check_dataset(tmp_path, {"reward.turning": ""})
+
+
 def test_a_long_list_of_what_is_wrong_is_shortened(tmp_path: Path) -> None:
     first = record_episode(tmp_path, "")
     for number in range(7):

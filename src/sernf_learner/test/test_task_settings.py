@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sernf_learner.task_settings import TASK_SETTINGS, task_config
+from sernf_learner.learning_config import task_config
+from sernf_learner.task_settings import TASK_SETTINGS, goes_on
 from sernf_policy.layout import LayoutError
 
 
@@ -27,3 +28,9 @@ def test_overrides_come_last() -> None:
 def test_an_unknown_task_has_to_be_told_what_to_see() -> None:
     with pytest.raises(LayoutError, match="'pancake' sees: name the terms"):
         task_config("pancake", {}).layout("pancake")
+
+
+def test_only_tasks_that_pay_for_every_step_go_on():
+    assert goes_on("cube", {}) and goes_on("duck", {"reward.turning": "bowl"})
+    assert not goes_on("duck", {}) and not goes_on("unheard of", {}) and not goes_on("cube", {"reward.turning": ""})
+    assert all(goes_on(task, {}) == task_config(task, {}).reward.goes_on for task in TASK_SETTINGS)

@@ -23,10 +23,10 @@ import torch
 from sernf_learner.curves import draw_curves
 from sernf_learner.episode import Ending, Episode
 from sernf_learner.learner_state import read_state, write_state
+from sernf_learner.learning_config import task_config
 from sernf_learner.losses import Metrics
 from sernf_learner.metrics_log import MetricsLog
 from sernf_learner.session import TrainingSession
-from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage
 from sernf_policy.checkpoint_files import CheckpointError
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig

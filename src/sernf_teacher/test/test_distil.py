@@ -6,8 +6,8 @@ import torch
 
 from sernf_learner.episode import Ending
 from sernf_learner.evaluation import evaluate
+from sernf_learner.learning_config import task_config
 from sernf_learner.rewards import RewardConfig, step_rewards
-from sernf_learner.task_settings import task_config
 from sernf_learner.training_data import worth_imitating
 from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.policy import ChunkPolicy

@@ -21,7 +21,7 @@ from torch import nn
 
 from sernf.bench.peer_policies import DenoisingPolicy, ddim_steps, flow_matching_steps, parameters
 from sernf.bench.report import Metric, Report
-from sernf_learner.task_settings import task_config
+from sernf_learner.learning_config import task_config
 from sernf_policy.acting import ActingConfig
 from sernf_policy.critic import ChunkCritic, CriticConfig
 from sernf_policy.engine import MISSING, CompiledEngine, Graphs, Planner, session

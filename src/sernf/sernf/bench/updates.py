@@ -17,11 +17,10 @@ from rich.console import Console
 
 from sernf.bench.report import Metric
 from sernf_learner.episode import Ending, Episode
-from sernf_learner.learning_config import LearningConfig
+from sernf_learner.learning_config import LearningConfig, task_config
 from sernf_learner.session import TrainingSession
 from sernf_learner.stages.critic_warmup import critic_step
 from sernf_learner.stages.offline_rl import actor_step
-from sernf_learner.task_settings import task_config
 from sernf_learner.training_job import Stage
 from sernf_policy.checkpoint import Checkpoint, load_checkpoint
 from sernf_policy.layout import PolicyLayout

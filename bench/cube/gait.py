@@ -57,7 +57,9 @@ def play(env: CubeEnv, gaits: Floats, base_rad: Floats, seconds: float) -> dict[
 def make_env(grasps: Grasps, copies: int, seconds: float, threads: int, seed: int) -> CubeEnv:
     """Full weight, everything randomised, starts from `grasps` alone."""
     steps = round(seconds / CONTROL_PERIOD_S) + 1
-    config = CubeEnvConfig(copies=copies, threads=threads, episode_steps=steps, ring_share=0.0, open_share=0.0)
+    config = CubeEnvConfig(
+        copies=copies, threads=threads, episode_steps=steps, ring_share=0.0, open_share=0.0, practice_share=0.0
+    )
     return CubeEnv(config, grasps, MEASURED, seed)
 
 

@@ -25,6 +25,13 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "acting.player.blend_steps": 1,
         # What the teacher shows keeps just so far from the joints' limits; beyond them the safety filter would change it.
         "policy.margin": 0.03,
+        # A distilled policy is sure of what it does; what it samples farther off drops the cube.
+        "imitation_acting.temperature": 0.1,
+        "acting.temperature": 0.2,
+        # Its rollouts last a minute, and are all there is to learn from.
+        "online_steps_per_episode": 150,
+        "actor.anchor_weight": 1.0,
+        "actor.q_weight": 1.0,
         "augmentation.copies": 0,
         "reward.turning": "cube",
     },

@@ -41,6 +41,7 @@ class CubeEnvConfig:
     """`action_rad`: by how much an action of 1 moves a target in one step; `reach_rad`: how far targets may be from the joints.
     `ring_share`: of starts that come from running episodes. `ring_steps`: so long an episode must live on to prove a start.
     `open_share`: of the other starts, with open fingers; the cube stands until three fingertips press, or for `stand_steps`.
+    `practice_share`: of copies that begin anew from a grasp every `practice_steps`: what is dropped is dropped at the start.
     `limit_margin_rad`: how far targets keep away from the ends of the joints' ranges.
     """
 
@@ -54,6 +55,8 @@ class CubeEnvConfig:
     ring_steps: int = 40
     open_share: float = 0.25
     stand_steps: int = 20
+    practice_share: float = 0.4
+    practice_steps: int = 60
     rewards: RewardWeights = field(default_factory=RewardWeights)
     randomisation: Randomisation = field(default_factory=Randomisation)
 
@@ -107,6 +110,9 @@ class CubeEnv:
         self._age = np.zeros(count, dtype=int)
         self._stand_left = np.zeros(count, dtype=int)
         self._grasp = np.full(count, -1)
+        self._longest = np.full(count, config.episode_steps)
+        self._practises = np.arange(count) >= round((1.0 - config.practice_share) * count)
+        self._longest[self._practises] = min(config.practice_steps, config.episode_steps)
         self._steps = 0
         self._observation = np.zeros((count, SIZE), dtype=np.float32)
         self._candidate = Start(*(np.zeros((count, size)) for size in (self._cube.model.nq, self._cube.model.nv, JOINTS)))
@@ -130,7 +136,7 @@ class CubeEnv:
         rows = np.arange(self.count)
         self._begin(rows)
         if spread:
-            self._age = self._rng.integers(0, self.config.episode_steps, self.count)
+            self._age = self._rng.integers(0, self._longest)
         self._observation = self._look(self._first_look())[0]
         return self._observation
 
@@ -161,7 +167,7 @@ class CubeEnv:
         reward = np.sum(list(weighted.values()), axis=0)
         self._age += 1
         lost = moment.dropped | seen.broken
-        timed_out = (self._age >= config.episode_steps) & ~lost
+        timed_out = (self._age >= self._longest) & ~lost
         touching = moment.touching(TOUCH_N)
         fingertips = touching.sum(-1).astype(float)
         force = (moment.force_n * touching).sum(-1) / np.maximum(fingertips, 1.0)
@@ -238,7 +244,7 @@ class CubeEnv:
         return yaw
 
     def _begin(self, rows: NDArray[np.intp]) -> None:
-        start, opened, self._grasp[rows] = self._starts.draw(self._rng, len(rows))
+        start, opened, self._grasp[rows] = self._starts.draw(self._rng, ~self._practises[rows])
         self._state[rows] = 0.0
         self._state[rows, self._cube.qpos] = start.qpos
         self._state[rows, self._cube.qvel] = start.qvel

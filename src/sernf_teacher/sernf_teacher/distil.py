@@ -114,7 +114,7 @@ class Distillation:
         seed = 1000 * config.seed + round_
         env_config = CubeEnvConfig(
             copies=config.copies, threads=config.threads, episode_steps=config.ticks + 1, ring_share=0.0,
-            limit_margin_rad=LIMIT_MARGIN_RAD,
+            practice_share=0.0, limit_margin_rad=LIMIT_MARGIN_RAD,
         )  # fmt: skip
         stage = STAGES[TOP]
         env = CubeEnv(env_config, load_grasps(), stage, seed)

@@ -77,7 +77,13 @@ def evaluate_teacher(
     table = randomisation_of(load_physics("twin")) if twin else Randomisation()
     steps = round(episode_s / CONTROL_PERIOD_S)
     config = CubeEnvConfig(
-        copies=episodes, threads=threads, episode_steps=steps + 1, ring_share=0.0, open_share=0.0, randomisation=table
+        copies=episodes,
+        threads=threads,
+        episode_steps=steps + 1,
+        ring_share=0.0,
+        open_share=0.0,
+        practice_share=0.0,
+        randomisation=table,
     )
     stage = dataclasses.replace(MEASURED, randomisation=1.0 if twin else randomised)
     env = CubeEnv(config, load_grasps(), stage, seed)

@@ -61,8 +61,12 @@ class Starts:
             if grasp >= 0:
                 self.failing[grasp] += FORGETTING * (outcome - self.failing[grasp])
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[Start, NDArray[np.bool_], Rows]:
-        """Starts for `count` episodes, which of them are open (n,), and the grasps' numbers (n,), -1 for the ring's states."""
+    def draw(self, rng: np.random.Generator, ring_too: NDArray[np.bool_]) -> tuple[Start, NDArray[np.bool_], Rows]:
+        """Starts for n episodes, which of them are open (n,), and the grasps' numbers (n,), -1 for the ring's states.
+
+        `ring_too` (n,): which may begin from a state of the ring.
+        """
+        count = len(ring_too)
         weight = EASY + (1.0 - EASY) * self.failing
         chosen = rng.choice(len(weight), size=count, p=weight / weight.sum())
         grasps = self._grasps.take(chosen)
@@ -74,7 +78,7 @@ class Starts:
         qpos = np.hstack([position, grasps.cube])
         qvel = np.zeros_like(qpos)
         filled = min(self.kept, len(self.ring.qpos))
-        from_ring = rng.random(count) < self._share
+        from_ring = (rng.random(count) < self._share) & ring_too
         old = rng.integers(max(filled, 1), size=count)
         if filled >= self._enough:
             qpos = np.where(from_ring[:, None], self.ring.qpos[old], qpos)

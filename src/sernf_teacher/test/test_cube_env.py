@@ -68,14 +68,14 @@ def test_grasps_hold_the_cube_at_full_weight_without_any_action():
 
 
 def test_a_cube_between_open_fingers_stands_until_it_is_held_or_nobody_takes_it():
-    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=1.0, stand_steps=10)
+    env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=1.0, stand_steps=10, practice_share=0.0)
     waiting = [env.step(np.zeros((COPIES, JOINTS))) for _ in range(10)]
     assert max(step.fingertips.max() for step in waiting[:9]) < 3
     assert sum(int(step.lost.sum()) for step in waiting) == 0
     fallen = [env.step(np.zeros((COPIES, JOINTS))) for _ in range(15)]
     assert sum(int(step.lost.sum()) for step in fallen) >= COPIES - 1
 
-    held, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=1.0, stand_steps=1000)
+    held, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), open_share=1.0, stand_steps=1000, practice_share=0.0)
     start = held.state()
     pressed = {tuple(np.round(row, 5)): target for row, target in zip(load_grasps().cube, load_grasps().target_rad)}
     cubes = start["state"][:, 1 + JOINTS : 1 + JOINTS + 6]
@@ -101,6 +101,14 @@ def test_episodes_time_out():
     env, _ = make_env(dataclasses.replace(TOP_STAGE, randomisation=0.0), episode_steps=4)
     ended = sum(env.step(np.zeros((COPIES, JOINTS))).timed_out for _ in range(8))
     assert (ended >= 1).all()
+
+
+def test_some_copies_practise_starts():
+    env, _ = make_env(
+        dataclasses.replace(TOP_STAGE, randomisation=0.0), practice_share=0.5, practice_steps=5, episode_steps=100, ring_share=1.0
+    )
+    ended = sum(env.step(np.zeros((COPIES, JOINTS))).timed_out for _ in range(20))
+    assert (ended[COPIES // 2 :] == 4).all() and (ended[: COPIES // 2] <= 1).all()
 
 
 def test_helped_cubes_do_not_fall():

@@ -37,21 +37,22 @@ def test_starts_come_from_the_ring_once_it_holds_enough():
     starts = Starts(grasps(10), share=0.5, capacity=100, enough=20)
     rng = np.random.default_rng(0)
     starts.keep(Start(np.full((10, 22), -1.0), np.ones((10, 22)), np.full((10, 16), -1.0)))
-    assert (starts.draw(rng, 200)[0].qpos >= 0.0).all()
+    assert (starts.draw(rng, np.ones(200, dtype=bool))[0].qpos >= 0.0).all()
     starts.keep(Start(np.full((10, 22), -1.0), np.ones((10, 22)), np.full((10, 16), -1.0)))
-    drawn, opened, chosen = starts.draw(rng, 400)
+    drawn, opened, chosen = starts.draw(rng, np.ones(400, dtype=bool))
     assert not opened.any()
     old = drawn.qpos[:, 0] < 0.0
     assert ((chosen == -1) == old).all()
     assert 0.4 < old.mean() < 0.6
     assert (drawn.qvel[old] == 1.0).all() and not drawn.qvel[~old].any()
+    assert (starts.draw(rng, np.zeros(400, dtype=bool))[2] >= 0).all()
 
 
 def test_open_starts_are_grasps_that_press_nothing():
     pressed = Grasps(np.zeros((5, 16)), np.ones((5, 16)), np.zeros((5, 6)))
     starts = Starts(pressed, share=0.5, open_share=0.5, enough=1)
     starts.keep(Start(np.full((1, 22), -9.0), np.zeros((1, 22)), np.full((1, 16), -9.0)))
-    drawn, opened, _ = starts.draw(np.random.default_rng(0), 400)
+    drawn, opened, _ = starts.draw(np.random.default_rng(0), np.ones(400, dtype=bool))
     assert 0.15 < opened.mean() < 0.35
     fingers = drawn.qpos[opened, :16]
     assert np.array_equal(fingers, drawn.target_rad[opened])
@@ -64,11 +65,11 @@ def test_grasps_that_fail_are_drawn_more_often_until_they_do_not():
     for _ in range(100):
         starts.judge(np.array([3, 4, -1]), np.array([True, False, True]))
     assert starts.failing[3] > 0.9 and not starts.failing[4] and starts.failing.sum() == starts.failing[3]
-    counts = np.bincount(starts.draw(rng, 2000)[2], minlength=10)
+    counts = np.bincount(starts.draw(rng, np.ones(2000, dtype=bool))[2], minlength=10)
     assert 0.4 < counts[3] / 2000 < 0.6
     for _ in range(100):
         starts.judge(np.array([3]), np.array([False]))
-    assert np.bincount(starts.draw(rng, 2000)[2], minlength=10)[3] < 300
+    assert np.bincount(starts.draw(rng, np.ones(2000, dtype=bool))[2], minlength=10)[3] < 300
 
 
 def test_the_ring_forgets_the_oldest():

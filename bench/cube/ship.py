@@ -1,6 +1,9 @@
-"""Puts a trained teacher into the project: `./sernf run python bench/cube/ship.py runs/cube`, after `sernf_teacher.train`.
+"""Puts what was learnt about the cube into the project, after measuring it on scenes that nothing was trained on.
 
-Measures it first, on scenes that it was not trained on; manifest.json beside the weights says how it was made and what it can do.
+    ./sernf run python bench/cube/ship.py teacher runs/cube
+    ./sernf run python bench/cube/ship.py student runs/student
+
+manifest.json beside the weights says how they were made and what they can do.
 """
 
 from __future__ import annotations
@@ -11,47 +14,77 @@ import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from sernf.bench.report import commit, machine
+from sernf_learner.evaluation import evaluate
+from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.checkpoint_files import both_files
 from sernf_teacher.evaluation import evaluate_teacher
 from sernf_teacher.teacher_weights import load_teacher
 from sernf_teacher.training_state import load_state
 
-TARGET = Path(__file__).resolve().parents[2] / "src" / "sernf_teacher" / "sernf_teacher" / "weights" / "cube"
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+TARGETS = {
+    "teacher": SOURCE / "sernf_teacher" / "sernf_teacher" / "weights" / "cube",
+    "student": SOURCE / "sernf_policy" / "weights" / "cube",
+}
+RUNS = {"teacher": "runs/cube", "student": "runs/student"}
+NAMES = {"teacher": "teacher", "student": "imitation"}
+TEST_SEED = 1
+SHOWN = ("episodes", "successes", "wilson_low", "wilson_high", "seed", "extra")
+WORLDS = (("nominal", False), ("twin", True))
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="output folder of sernf_teacher.train")
+    parser.add_argument("what", choices=sorted(TARGETS))
+    parser.add_argument("run", type=Path, help="output folder of sernf_teacher.train or sernf_teacher.distil")
     parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1, help="of the test")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--note", default="", help="what else is to be known of how they were made")
     options = parser.parse_args()
-    file = options.run / "teacher.safetensors"
+    file, target = options.run / f"{options.what}.safetensors", TARGETS[options.what]
+    manifest = {"teacher": _teacher, "student": _student}[options.what](options.run, file, options.episodes)
+    target.mkdir(parents=True, exist_ok=True)
+    for source, copy in zip(both_files(file), both_files(target / NAMES[options.what]), strict=True):
+        shutil.copyfile(source, copy)
+    manifest["command"].append(f"./sernf run python bench/cube/ship.py {options.what} {RUNS[options.what]}")
+    manifest |= {
+        "commit": commit(), "cpu": machine()["cpu"], "packages": {name: version(name) for name in ("torch", "numpy", "mujoco")},
+        **({"note": options.note} if options.note else {}),
+    }  # fmt: skip
+    (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf8")
+    sys.stdout.write(json.dumps(manifest["results"]) + "\n")
+
+
+def _teacher(run: Path, file: Path, episodes: int) -> dict[str, Any]:
+    info, how = load_teacher(file).info, load_state(run / "state_0.pt")["run"]
+    start = "python" if how["processes"] == 1 else f"torchrun --nproc-per-node {how['processes']}"
+    arguments = f"--out runs/cube --copies {how['copies']} --seed {info['seed']} --samples {info['samples']}"
     results = {}
     for name, twin in (("randomised", False), ("twin", True)):
-        sys.stderr.write(f"measuring {options.episodes} episodes, {name}\n")
-        result = evaluate_teacher(weights=file, episodes=options.episodes, seed=options.seed, twin=twin, threads=options.threads)
-        results[name] = {key: result[key] for key in ("episodes", "successes", "wilson_low", "wilson_high", "seed", "extra")}
-    info = load_teacher(file).info
-    TARGET.mkdir(parents=True, exist_ok=True)
-    for source, target in zip(both_files(file), both_files(TARGET / "teacher"), strict=True):
-        shutil.copyfile(source, target)
-    run = load_state(options.run / "state_0.pt")["run"]
-    start = "python" if run["processes"] == 1 else f"torchrun --nproc-per-node {run['processes']}"
-    arguments = f"--out runs/cube --copies {run['copies']} --seed {info['seed']} --samples {info['samples']}"
-    manifest = {
-        "command": [
-            f"./sernf run {start} -m sernf_teacher.train {arguments}",
-            "./sernf run python bench/cube/ship.py runs/cube",
-        ],
-        "seed": info["seed"], "samples": info["samples"], "level": info["level"], "sha256": info["sha256"], "commit": commit(),
-        "cpu": machine()["cpu"], "packages": {name: version(name) for name in ("torch", "numpy", "mujoco")}, "results": results,
+        sys.stderr.write(f"measuring {episodes} episodes, {name}\n")
+        result = evaluate_teacher(weights=file, episodes=episodes, seed=TEST_SEED, twin=twin, threads=2)
+        results[name] = {key: result[key] for key in SHOWN}
+    return {
+        "command": [f"./sernf run {start} -m sernf_teacher.train {arguments}"], "seed": info["seed"], "samples": info["samples"],
+        "level": info["level"], "sha256": info["sha256"], "results": results,
     }  # fmt: skip
-    (TARGET / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf8")
-    sys.stdout.write(json.dumps(results) + "\n")
+
+
+def _student(run: Path, file: Path, episodes: int) -> dict[str, Any]:
+    info = load_checkpoint(file).info
+    results = {}
+    for name, twin in WORLDS:
+        sys.stderr.write(f"measuring {episodes} episodes, {name}\n")
+        result = evaluate(task="cube", weights=file, episodes=episodes, seed=TEST_SEED, physics="twin" if twin else "nominal")
+        results[name] = {key: result[key] for key in (*SHOWN, "temperature")}
+    return {
+        "command": [f"./sernf run python -m sernf_teacher.distil --teacher teacher --out runs/student --seed {info.seed}"],
+        "seed": info.seed, "sha256": info.sha256, "teacher": load_teacher(TARGETS["teacher"] / "teacher").info["sha256"],
+        "results": results,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

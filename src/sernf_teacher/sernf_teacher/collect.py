@@ -28,13 +28,14 @@ def collect(env: CubeEnv, ppo: Ppo, observation: NDArray[np.float32], rng: np.ra
     """`ppo.config.steps` steps of all copies with the stage's exploration.
 
     Figures: `turns_per_minute` all rotation, `counted_...` with at least three fingertips, `gated_...` as far as it is rewarded;
-    `drops_per_minute` and the others over the time of all copies.
+    `drops_per_minute`: of the copies that do not practise starts; the others over the time of all copies.
     """
     steps, count, config = ppo.config.steps, env.count, ppo.config
     deviation = env.stage.exploration
     vectors = np.zeros((steps, count, observation.shape[1]), dtype=np.float32)
     value, next_value, log_probs, reward = np.zeros((4, steps, count))
     ended = np.zeros((steps, count), dtype=bool)
+    lasting = ~env.practises
     actions: list[Floats] = []
     sums: dict[str, float] = {}
     for step in range(steps):
@@ -52,7 +53,8 @@ def collect(env: CubeEnv, ppo: Ppo, observation: NDArray[np.float32], rng: np.ra
         observation = seen.observation
         figures = {
             "turned": float(seen.turned_rad.sum()), "counted": float(seen.counted_rad.sum()),
-            "gated": float(seen.gated_rad.sum()), "lost": float(seen.lost.sum()), "fingertips": float(seen.fingertips.sum()),
+            "gated": float(seen.gated_rad.sum()), "lost": count * float(seen.lost[lasting].mean()),
+            "fingertips": float(seen.fingertips.sum()),
             "force_n": float(seen.force_n.sum()), "reward": float(seen.reward.sum()),
             **{f"reward_{name}": count * figure for name, figure in seen.terms.items()},
         }  # fmt: skip

@@ -60,6 +60,10 @@ class CubeEnvConfig:
     rewards: RewardWeights = field(default_factory=RewardWeights)
     randomisation: Randomisation = field(default_factory=Randomisation)
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.practice_share < 1.0:
+            raise ValueError(f"practice_share: expected 0 or more and less than 1, got {self.practice_share}")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -111,8 +115,9 @@ class CubeEnv:
         self._stand_left = np.zeros(count, dtype=int)
         self._grasp = np.full(count, -1)
         self._longest = np.full(count, config.episode_steps)
-        self._practises = np.arange(count) >= round((1.0 - config.practice_share) * count)
-        self._longest[self._practises] = min(config.practice_steps, config.episode_steps)
+        self.practises = np.arange(count) >= round((1.0 - config.practice_share) * count)
+        """which copies do (n,)"""
+        self._longest[self.practises] = min(config.practice_steps, config.episode_steps)
         self._steps = 0
         self._observation = np.zeros((count, SIZE), dtype=np.float32)
         self._candidate = Start(*(np.zeros((count, size)) for size in (self._cube.model.nq, self._cube.model.nv, JOINTS)))
@@ -244,7 +249,7 @@ class CubeEnv:
         return yaw
 
     def _begin(self, rows: NDArray[np.intp]) -> None:
-        start, opened, self._grasp[rows] = self._starts.draw(self._rng, ~self._practises[rows])
+        start, opened, self._grasp[rows] = self._starts.draw(self._rng, ~self.practises[rows])
         self._state[rows] = 0.0
         self._state[rows, self._cube.qpos] = start.qpos
         self._state[rows, self._cube.qvel] = start.qvel

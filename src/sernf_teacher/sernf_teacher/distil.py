@@ -48,8 +48,8 @@ whose chunks go a little beyond what it was shown (`policy.margin`), would at ev
 class DistilConfig:
     """`copies` hands for `ticks` control ticks a round; gradient steps of the first round, and of each that follows."""
 
-    rounds: int = 6
-    copies: int = 64
+    rounds: int = 7
+    copies: int = 96
     ticks: int = 400
     first_steps: int = 3000
     more_steps: int = 1500

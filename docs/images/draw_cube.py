@@ -22,7 +22,7 @@ from sernf_sim.tasks.scenery import OBJECT_GROUP, look_at
 from sernf_teacher.cube_env import CubeEnv, CubeEnvConfig
 from sernf_teacher.cube_geometry import cube_rotation
 from sernf_teacher.cube_model import JOINTS
-from sernf_teacher.curriculum import STAGES, TOP
+from sernf_teacher.curriculum import MEASURED, TOP
 from sernf_teacher.grasps import load_grasps
 from sernf_teacher.teacher_weights import SHIPPED, load_teacher
 
@@ -38,8 +38,9 @@ SETTLE_STEPS = 40
 def one_turn(weights: Path, seed: int = 0) -> tuple[list[NDArray[np.float64]], list[float], list[float]]:
     """Positions of hand and cube (22,), yaw (degrees) and time (s) at equal parts of one full turn; RuntimeError without one."""
     teacher = load_teacher(weights)
-    stage = dataclasses.replace(STAGES[TOP], randomisation=0.0)
-    env = CubeEnv(CubeEnvConfig(copies=1, episode_steps=100_000, ring_share=0.0), load_grasps(), stage, seed)
+    stage = dataclasses.replace(MEASURED, randomisation=0.0)
+    config = CubeEnvConfig(copies=1, episode_steps=100_000, ring_share=0.0, open_share=0.0, practice_share=0.0)
+    env = CubeEnv(config, load_grasps(), stage, seed)
     env.set_stage(stage, teacher.info["level"] / TOP)
     observation = env.reset(spread=False)
     path = []

@@ -45,8 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("ROS_DOMAIN_ID", DOMAIN)
     out = options.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    if (out / "episodes").exists():
+        parser.error(f"--out: expected a new folder, got {out} with the rollouts of an earlier run; choose another or remove it")
     student = out / "student.safetensors"
+    out.mkdir(parents=True, exist_ok=True)
     for source, target in zip(both_files(options.student), both_files(student), strict=True):
         shutil.copyfile(source, target)
     run = Run(out, options.seed)

@@ -18,6 +18,8 @@ from sernf_robot.limits import Limits
 PERIOD_STRETCH = 1.1
 SHORTEST_PERIOD_S = 0.01
 LONGEST_PERIOD_S = 0.2
+SLOWEST_FOLLOWING = 0.1
+"""Share of the usual speed at which a source's own motion is followed at least, however fast the distance to it is closed."""
 
 
 class Interpolator:
@@ -75,8 +77,8 @@ class Interpolator:
         else:
             before = self._target if self._has_target else position_rad
             self._own_motion, self._distance = position_rad - before, before - self._reference
-            # Both together keep to the speed.
-            self._own_motion_s = max(period_s, self._needed_s(self._own_motion, max(1.0 - fraction, fraction)))
+            # Both together keep to the speed, as far as the source is still followed at all.
+            self._own_motion_s = max(period_s, self._needed_s(self._own_motion, max(1.0 - fraction, SLOWEST_FOLLOWING)))
             self._distance_s = max(period_s, self._needed_s(self._distance, fraction))
             if self._distance_s <= period_s:
                 self._catch_up_fraction = None

@@ -27,7 +27,7 @@ from robot_minutes import WINDOW_S, Rollout, level
 from sernf_learner.episode import Ending
 from sernf_learner.evaluation import EvaluationPlan, report
 from sernf_learner.learning_config import task_config
-from sernf_learner.session import TrainingSession
+from sernf_learner.session import TrainingSession, train_to_file
 from sernf_learner.sim_rollout import Outcome, SimRollouts
 from sernf_learner.training_job import Stage
 from sernf_policy.acting import ActingConfig
@@ -105,14 +105,8 @@ class SeedStudy:
         return outcomes
 
     def _train_critic(self, episodes: Sequence[Any]) -> None:
-        path = self.folder / "critic_warmup.safetensors"
-        if path.with_suffix(".json").is_file():
-            return
-        start = load_checkpoint(self.student)
-        session = TrainingSession(Stage.CRITIC_WARMUP, self.layout, episodes, self.config, start, self.seed)
-        last: dict[str, float] = {}
-        session.run(session.total_steps, lambda step, metrics: last.update(metrics))
-        session.save(path, metrics=last)
+        path, start = self.folder / "critic_warmup.safetensors", load_checkpoint(self.student)
+        train_to_file(path, Stage.CRITIC_WARMUP, self.layout, episodes, self.config, start, self.seed)
 
     def _train_online(self, episodes: Sequence[Any]) -> None:
         path = self.folder / "online_rl.safetensors"

@@ -25,7 +25,7 @@ from variants import ACTING, VARIANTS
 
 from sernf_learner.evaluation import EvaluationPlan, report
 from sernf_learner.learning_config import task_config
-from sernf_learner.session import TrainingSession
+from sernf_learner.session import TrainingSession, train_to_file
 from sernf_learner.sim_rollout import Outcome, SimRollouts
 from sernf_learner.training_job import Stage
 from sernf_policy.acting import ActingConfig
@@ -120,14 +120,8 @@ class SeedStudy:
         return [self.rollouts.run_demonstrator(scene) for scene in range(first, first + DEMONSTRATIONS)]
 
     def _train(self, stage: Stage, parent: str, episodes: Sequence[Any]) -> None:
-        path = self.folder / f"{stage.value}.safetensors"
-        if path.with_suffix(".json").is_file():
-            return
-        start = load_checkpoint(self._weights(parent)) if parent else None
-        session = TrainingSession(stage, LAYOUT, episodes, self.config, start, self.seed)
-        last: dict[str, float] = {}
-        session.run(session.total_steps, lambda step, metrics: last.update(metrics))
-        session.save(path, metrics=last)
+        path, start = self.folder / f"{stage.value}.safetensors", load_checkpoint(self._weights(parent)) if parent else None
+        train_to_file(path, stage, LAYOUT, episodes, self.config, start, self.seed)
 
     def _train_online(self, episodes: Sequence[Any]) -> None:
         path = self.folder / "online_rl.safetensors"

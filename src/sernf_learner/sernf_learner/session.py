@@ -128,6 +128,19 @@ class TrainingSession:
         return {name: module for name, module in named.items() if module is not None}
 
 
+def train_to_file(
+    path: Path, stage: Stage, layout: PolicyLayout, episodes: Sequence[Episode], config: LearningConfig,
+    parent: Checkpoint | None, seed: int,
+) -> None:  # fmt: skip
+    """All steps of `stage`, and its weights in `path`; nothing where these are already. For studies without a learner."""
+    if path.with_suffix(".json").is_file():
+        return
+    session = TrainingSession(stage, layout, episodes, config, parent, seed)
+    last: Metrics = {}
+    session.run(session.total_steps, lambda step, metrics: last.update(metrics))
+    session.save(path, metrics=last)
+
+
 def _loosened(thresholds: LikelihoodThresholds) -> LikelihoodThresholds:
     return dataclasses.replace(thresholds, unlikely_nats=thresholds.unlikely_nats - EXECUTION_SLACK_NATS)
 

@@ -77,7 +77,9 @@ def load_grasps(file: Path = SHIPPED) -> Grasps:
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
     """`candidates`: tried a round. `reach_m`: how far tips may be from the cube before they are pressed. `press_m`: how far
-    behind the surface they are commanded; a stiffness of about 500 N/m makes forces of it."""
+    behind the surface they are commanded; a stiffness of about 500 N/m makes forces of it. `disturb_rad`: by how much joints are
+    disturbed before a grasp has to hold on, for `nominal_s` in nominal physics, for `randomised_s` in each of `variants` others.
+    """
 
     candidates: int = 600
     table: int = 20_000
@@ -89,8 +91,9 @@ class SearchConfig:
     fingers: tuple[int, int] = (4, 5)
     close_s: float = 0.6
     hold_s: float = 2.0
-    disturb_rad: float = 0.04
-    hold_again_s: float = 4.0
+    disturb_rad: float = 0.08
+    nominal_s: float = 10.0
+    randomised_s: float = 4.0
     variants: int = 3
     tilt_rad: float = 0.3
     offset_m: float = 0.012
@@ -124,8 +127,8 @@ class GraspSearch:
         held = self._good(state, targets)
         state, targets = state[held], targets[held]
         survivors = np.arange(len(state))
-        for variant in range(config.variants):
-            survivors = survivors[self._try_again(state[survivors], targets[survivors], strength=1.0 if variant else 0.0)]
+        for strength, hold_s in ((0.0, config.nominal_s), *[(1.0, config.randomised_s)] * config.variants):
+            survivors = survivors[self._try_again(state[survivors], targets[survivors], strength, hold_s)]
         log.info("%d candidates, %d close, %d hold, %d always", len(candidates), len(closed), len(state), len(survivors))
         qpos = state[survivors][:, self._cube.qpos]
         return Grasps(qpos[:, :JOINTS], targets[survivors], qpos[:, JOINTS:])
@@ -196,7 +199,7 @@ class GraspSearch:
             ends.append(data.geom_xpos[ids] - along)
         return np.array(starts), np.array(ends)
 
-    def _try_again(self, state: Floats, targets: Floats, strength: float) -> NDArray[np.bool_]:
+    def _try_again(self, state: Floats, targets: Floats, strength: float, hold_s: float) -> NDArray[np.bool_]:
         """Which hold in physics drawn anew, with joints disturbed at the start."""
         count = len(state)
         if count == 0:
@@ -204,7 +207,7 @@ class GraspSearch:
         self._batch.set_physics(np.arange(count), Randomisation().draw(self._rng, count, strength))
         disturbed = targets + self._rng.normal(0.0, self.config.disturb_rad, targets.shape)
         state = self._hold(state, disturbed, 0.2)
-        return self._good(self._hold(state, targets, self.config.hold_again_s), targets)
+        return self._good(self._hold(state, targets, hold_s), targets)
 
     def _hold(self, state: Floats, targets: Floats, duration_s: float) -> Floats:
         held = np.repeat(targets[:, None], self._batch.substeps, axis=1)

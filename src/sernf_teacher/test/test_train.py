@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from sernf_policy.checkpoint_files import CheckpointError
+from sernf_teacher import evaluation
 from sernf_teacher.cube_env import CubeEnvConfig
 from sernf_teacher.cube_observation import SIZE
 from sernf_teacher.evaluation import is_teacher
@@ -57,11 +59,18 @@ def test_run_logs_saves_and_draws(tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
     observation = np.random.default_rng(0).normal(size=(3, SIZE)).astype(np.float32)
     teacher = load_teacher(tmp_path / "teacher.safetensors")
-    assert is_teacher(str(tmp_path / "teacher.safetensors")) and is_teacher("teacher") and is_teacher("")
+    assert is_teacher(str(tmp_path / "teacher.safetensors"))
     with torch.no_grad():
         expected = training.ppo.networks.act(torch.from_numpy(observation)).numpy()
     assert teacher.act(observation) == pytest.approx(expected, abs=1e-6)
     assert not Training(CONFIG, tmp_path / "empty").resume()
+
+
+def test_without_a_name_the_teacher_is_meant_only_while_no_student_is_shipped(monkeypatch):
+    monkeypatch.setattr(evaluation, "shipped_weights", lambda task: {})
+    assert is_teacher("teacher") and is_teacher("")
+    monkeypatch.setattr(evaluation, "shipped_weights", lambda task: {"imitation": Path("imitation.safetensors")})
+    assert is_teacher("teacher") and not is_teacher("") and not is_teacher("imitation")
 
 
 def test_damaged_weights_are_refused(tmp_path):

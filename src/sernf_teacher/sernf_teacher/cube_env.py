@@ -166,8 +166,9 @@ class CubeEnv:
         view, moment = self._look(seen, turned / CONTROL_PERIOD_S, previous_azimuth, previous_action)
         stage = self.stage
         terms = reward_terms(
-            moment, nearness=stage.nearness, speed_rad_s=stage.speed_rad_s, gentleness=stage.gentleness, touch_n=TOUCH_N
-        )
+            moment, nearness=stage.nearness, speed_rad_s=stage.speed_rad_s, gentleness=stage.gentleness, caution=stage.caution,
+            touch_n=TOUCH_N,
+        )  # fmt: skip
         weighted = {name: getattr(config.rewards, name) * value for name, value in terms.items()}
         reward = np.sum(list(weighted.values()), axis=0)
         self._age += 1

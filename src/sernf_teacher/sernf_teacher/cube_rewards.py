@@ -68,13 +68,15 @@ NEAR_M, FAR_M = 0.002, 0.012
 STRONG_N = 3.0
 
 
-def reward_terms(moment: Moment, *, nearness: float, speed_rad_s: float, gentleness: float, touch_n: float) -> dict[str, Floats]:
+def reward_terms(
+    moment: Moment, *, nearness: float, speed_rad_s: float, gentleness: float, caution: float, touch_n: float
+) -> dict[str, Floats]:
     """Terms (n,) by name.
 
     `spin`: rotation, which counts only as far as two further fingertips hold the cube besides the first; turning back always
     counts. `wind`: tips in the air that go back against the rotation to take hold again, less those that go with it.
-    `force`: newtons above STRONG_N; `gentleness` is a factor on it and on `jerk`. `wrong_touch`: tips on top or below, and
-    anything of the hand but fingertips.
+    `force`: newtons above STRONG_N; `gentleness` is a factor on it and on `jerk`, `caution` on `drop`.
+    `wrong_touch`: tips on top or below, and anything of the hand but fingertips.
     """
     touching = moment.touching(touch_n)
     near = np.clip(1.0 - (moment.distance_m - NEAR_M) / (FAR_M - NEAR_M), 0.0, 1.0) * moment.on_side
@@ -103,5 +105,5 @@ def reward_terms(moment: Moment, *, nearness: float, speed_rad_s: float, gentlen
         "force": gentleness * np.maximum(moment.force_n - STRONG_N, 0.0).sum(-1),
         "action": (moment.action**2).sum(-1),
         "jerk": gentleness * ((moment.action - moment.last_action) ** 2).sum(-1),
-        "drop": moment.dropped.astype(float),
+        "drop": caution * moment.dropped,
     }

@@ -16,7 +16,8 @@ from sernf_teacher.cube_batch import Help
 class Stage:
     """Conditions at one level. `nearness`: share of the reward's gate that asks only for fingertips near the cube, not for touch.
     `randomisation`: strength of it. `speed_rad_s`: up to which turning faster earns more. `gentleness`: factor on what force and
-    jerky actions cost. `exploration`: standard deviation of actions. `step_s`: physics step, from this level on.
+    jerky actions cost; `caution`: on what a drop costs. `exploration`: standard deviation of actions. `divergence_nats`: of the
+    policy in one update. `step_s`: physics step, from this level on.
     """
 
     name: str
@@ -25,7 +26,9 @@ class Stage:
     randomisation: float = 0.0
     speed_rad_s: float = 0.8
     gentleness: float = 1.0
+    caution: float = 1.0
     exploration: float = 0.4
+    divergence_nats: float = 0.015
     step_s: float = 0.01
 
 
@@ -44,8 +47,19 @@ STAGES: tuple[Stage, ...] = (
     Stage(name="full weight", help=_NONE, exploration=0.3),
     Stage(name="randomised", help=_NONE, randomisation=0.7, exploration=0.28, step_s=0.005, gentleness=2.0),
     Stage(name="fast", help=_NONE, randomisation=1.0, exploration=0.26, speed_rad_s=1.4, step_s=0.005, gentleness=4.0),
-    # Wider than what is measured: what a policy meets at the edge of its experience it drops.
-    Stage(name="beyond", help=_NONE, randomisation=1.4, exploration=0.2, speed_rad_s=1.4, step_s=0.005, gentleness=6.0),
+    # Wider than what is measured: what a policy meets at the edge of its experience it drops. Dear drops, for haste pays: a
+    # second of care at the start costs more turns than one drop in ten. Small updates, for large ones undo what is rare.
+    Stage(
+        name="beyond",
+        help=_NONE,
+        randomisation=1.4,
+        exploration=0.2,
+        divergence_nats=0.006,
+        speed_rad_s=1.4,
+        step_s=0.005,
+        gentleness=6.0,
+        caution=50.0,
+    ),
 )
 TOP = len(STAGES) - 1
 MEASURED = dataclasses.replace(STAGES[TOP], name="measured", randomisation=1.0)
@@ -64,7 +78,7 @@ def conditions(level: float) -> Stage:
         return start + share * (end - start)
 
     help_ = Help(**{field.name: between(getattr(low.help, field.name), getattr(high.help, field.name)) for field in fields(Help)})
-    numbers = ("nearness", "randomisation", "speed_rad_s", "gentleness", "exploration")
+    numbers = ("nearness", "randomisation", "speed_rad_s", "gentleness", "caution", "exploration", "divergence_nats")
     return Stage(
         name=reached.name,
         step_s=reached.step_s,

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class PpoConfig:
-    """`steps`: a copy before an update. `divergence`: nats; the learning rate follows it within `rates`."""
+    """`steps`: a copy before an update. `rates`: within which the learning rate follows the divergence that is wanted."""
 
     hidden: tuple[int, ...] = (256, 128, 64)
     steps: int = 32
@@ -37,13 +37,12 @@ class PpoConfig:
     gradient_norm: float = 1.0
     reward_scale: float = 0.1
     learning_rate: float = 5e-4
-    rates: tuple[float, float] = (5e-5, 1e-3)
-    divergence: float = 0.015
+    rates: tuple[float, float] = (1e-5, 1e-3)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.gamma < 1.0 or not 0.0 <= self.trace <= 1.0:
             raise ValueError(f"expected gamma between 0 and 1 and trace from 0 to 1, got {self.gamma} and {self.trace}")
-        for name in ("steps", "epochs", "batch", "clip", "gradient_norm", "reward_scale", "learning_rate", "divergence"):
+        for name in ("steps", "epochs", "batch", "clip", "gradient_norm", "reward_scale", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
 
@@ -178,8 +177,11 @@ class Ppo:
         """Values (n,)."""
         return self.networks.value(torch.from_numpy(observation)).numpy()
 
-    def update(self, batch: Batch, deviation: float, rng: np.random.Generator) -> dict[str, float]:
-        """Several epochs over what was collected with this deviation; returns means of what is worth watching."""
+    def update(self, batch: Batch, deviation: float, divergence_nats: float, rng: np.random.Generator) -> dict[str, float]:
+        """Several epochs over what was collected with this deviation; returns means of what is worth watching.
+
+        `divergence_nats`: of the new policy from the old one, about; the learning rate is lowered and raised for it.
+        """
         config, networks = self.config, self.networks
         advantage = (batch.advantage - batch.advantage.mean()) / (batch.advantage.std() + 1e-8)
         parameters = list(networks.parameters())
@@ -210,7 +212,7 @@ class Ppo:
                 count += 1
                 seen = {"divergence": part, "clipped": clipped, "value_loss": float(value_loss.detach()), "gradient": float(norm)}
                 sums = {name: sums.get(name, 0.0) + figure for name, figure in seen.items()}
-            self._follow(mean_metrics({"divergence": divergence / parts}, CPU)["divergence"])
+            self._follow(mean_metrics({"divergence": divergence / parts}, CPU)["divergence"], divergence_nats)
         explained = 1.0 - float(batch.advantage.var() / batch.goal.var().clamp(min=1e-8))
         return {**{name: figure / count for name, figure in sums.items()}, "rate": self.rate, "explained": explained}
 
@@ -224,11 +226,11 @@ class Ppo:
         self._optimiser.load_state_dict(state["optimiser"])
         self.rate = float(state["rate"])
 
-    def _follow(self, divergence: float) -> None:
+    def _follow(self, seen_nats: float, wanted_nats: float) -> None:
         low, high = self.config.rates
-        if divergence > 2.0 * self.config.divergence:
+        if seen_nats > 2.0 * wanted_nats:
             self.rate = max(self.rate / 1.5, low)
-        elif divergence < 0.5 * self.config.divergence:
+        elif seen_nats < 0.5 * wanted_nats:
             self.rate = min(self.rate * 1.5, high)
         for group in self._optimiser.param_groups:
             group["lr"] = self.rate

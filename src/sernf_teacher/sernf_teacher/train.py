@@ -78,10 +78,11 @@ class Training:
         experience = collect(self.env, self.ppo, self._observation, self._rng)
         collected = time.perf_counter()
         self._observation = experience.observation
-        learnt = self.ppo.update(experience.batch, self.env.stage.exploration, self._rng)
+        stage = self.env.stage
+        learnt = self.ppo.update(experience.batch, stage.exploration, stage.divergence_nats, self._rng)
         self.ppo.networks.standardiser.update(experience.batch.vector)
         rows = len(experience.batch.goal) * self._processes
-        figures = {**experience.figures, **learnt, "level": self.pace.level, "exploration": self.env.stage.exploration}
+        figures = {**experience.figures, **learnt, "level": self.pace.level, "exploration": stage.exploration}
         figures["steps_per_s"] = rows / (time.perf_counter() - began)
         figures["env_steps_per_s"] = rows / (collected - began)
         figures = mean_metrics(figures, CPU)

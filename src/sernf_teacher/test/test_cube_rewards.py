@@ -30,8 +30,10 @@ def moment(**changes):
     return dataclasses.replace(held, **{name: np.asarray(value) for name, value in changes.items()})
 
 
-def terms(changed=None, nearness=0.0, speed=0.8, gentleness=1.0):
-    return reward_terms(changed or moment(), nearness=nearness, speed_rad_s=speed, gentleness=gentleness, touch_n=TOUCH_N)
+def terms(changed=None, nearness=0.0, speed=0.8, gentleness=1.0, caution=1.0):
+    return reward_terms(
+        changed or moment(), nearness=nearness, speed_rad_s=speed, gentleness=gentleness, caution=caution, touch_n=TOUCH_N
+    )
 
 
 def test_a_gentle_stage_makes_force_and_jerk_dearer_and_nothing_else():
@@ -86,5 +88,6 @@ def test_only_tips_in_the_air_are_paid_for_winding_back():
 def test_every_term_has_a_weight_and_a_drop_costs_most():
     weights = vars(RewardWeights())
     assert terms().keys() == weights.keys()
-    lost = terms(moment(dropped=[True]))
+    lost, dear = terms(moment(dropped=[True])), terms(moment(dropped=[True]), caution=50.0)
     assert weights["drop"] * lost["drop"][0] <= -3.0
+    assert {name for name in lost if dear[name][0] != lost[name][0]} == {"drop"} and dear["drop"] == 50.0 * lost["drop"]

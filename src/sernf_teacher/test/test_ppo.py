@@ -48,10 +48,25 @@ def test_learns_a_bandit():
         as_tensor = [
             torch.from_numpy(np.asarray(array, dtype=np.float32)) for array in (observation, action, log_probs, reward, reward)
         ]
-        ppo.update(Batch(*as_tensor), 0.3, rng)
+        ppo.update(Batch(*as_tensor), 0.3, 0.015, rng)
     observation = rng.normal(size=(500, 2)).astype(np.float32)
     error = np.abs(ppo.networks.act(torch.from_numpy(observation)).detach().numpy() - observation).mean()
     assert error < 0.15
+
+
+@pytest.mark.parametrize(("wanted_nats", "direction"), [(1e-6, -1), (10.0, 1)])
+def test_the_rate_follows_the_divergence_that_is_wanted(wanted_nats, direction):
+    rng = np.random.default_rng(2)
+    ppo = Ppo(PpoConfig(hidden=(16,), batch=64, rates=(1e-5, 1e-2)), 2, 2, seed=0)
+    before = ppo.rate
+    observation = rng.normal(size=(256, 2)).astype(np.float32)
+    action, log_probs, _ = ppo.act(observation, 0.3, rng)
+    gain = action.sum(-1)
+    batch = Batch(
+        *(torch.from_numpy(np.asarray(array, dtype=np.float32)) for array in (observation, action, log_probs, gain, gain))
+    )
+    ppo.update(batch, 0.3, wanted_nats, rng)
+    assert (ppo.rate - before) * direction > 0.0
 
 
 def test_log_prob_matches_torch_up_to_the_constant():

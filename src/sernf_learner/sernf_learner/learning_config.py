@@ -28,7 +28,7 @@ class ActorConfig:
 
     `anchor_weight`: of the likelihood of what the policy that training began with would do; it holds a policy that has no
     demonstrations beside its own attempts. `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike.
-    `every`: critic updates for one of the actor.
+    `every`: critic updates for one of the actor. `temperature`: of the policy's own chunks that are judged while learning.
     """
 
     learning_rate: float = 1e-3
@@ -41,9 +41,10 @@ class ActorConfig:
     beta: float = 20.0
     largest_weight: float = 20.0
     every: int = 1
+    temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "every")
+        _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "every", "temperature")
         _check_not_negative(self, "weight_decay", "nll_weight", "q_weight", "anchor_weight", "beta")
         _check_rate(self)
 
@@ -93,7 +94,7 @@ class LearningConfig:
 
     `absolute_joints`: see sernf_policy.layout. `centring_share`: of imitation's steps, how many fit the flow's centre alone.
     `online_share`: of the critic's batches, what comes from the policy's rollouts; `imitated_online_share`: of the actor's, from
-    those that succeeded.
+    those that succeeded. `online_schedule`: share of the learning rates' schedule at which online RL stays.
     """
 
     gamma: float = 0.99
@@ -107,6 +108,7 @@ class LearningConfig:
     offline_rl_steps: int = 500
     online_steps_per_episode: int = 20
     online_episodes: int = 15
+    online_schedule: float = 0.85
     online_share: float = 0.33
     imitated_online_share: float = 0.33
     held_out_share: float = 0.05
@@ -132,7 +134,7 @@ class LearningConfig:
         _check_positive(self, "online_steps_per_episode", "online_episodes")
         if self.device not in DEVICES:
             raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {self.device!r}")
-        for name in ("online_share", "imitated_online_share", "held_out_share", "centring_share"):
+        for name in ("online_schedule", "online_share", "imitated_online_share", "held_out_share", "centring_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
 

@@ -84,9 +84,9 @@ def anchor_loss(policy: ChunkPolicy, frozen: ChunkPolicy, vector: Tensor) -> tup
     return loss, {"nll_frozen": float(loss.detach())}
 
 
-def value_gradient_loss(policy: ChunkPolicy, critic: ChunkCritic, vector: Tensor) -> tuple[Tensor, Metrics]:
+def value_gradient_loss(policy: ChunkPolicy, critic: ChunkCritic, vector: Tensor, temperature: float) -> tuple[Tensor, Metrics]:
     """`-Q/|Q|` of one sample for each observation, differentiated through the flow."""
-    sampled = policy.sample({"vector": vector}, 1).chunk[:, 0]
+    sampled = policy.sample({"vector": vector}, 1, temperature).chunk[:, 0]
     values = critic(vector, sampled).mean(0)
     loss = -values.mean() / values.abs().mean().detach().clamp_min(1e-3)
     return loss, {"q_actor": float(values.mean().detach())}

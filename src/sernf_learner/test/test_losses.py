@@ -8,7 +8,15 @@ from learning_data import LAYOUT, config, demonstrations
 from torch import Tensor, nn
 
 from sernf_learner.chunks import ChunkTable
-from sernf_learner.losses import advantage_weight, anchor_loss, centring_loss, chunk_target, critic_loss, imitation_loss
+from sernf_learner.losses import (
+    advantage_weight,
+    anchor_loss,
+    centring_loss,
+    chunk_target,
+    critic_loss,
+    imitation_loss,
+    value_gradient_loss,
+)
 from sernf_learner.training_data import TrainingData
 from sernf_policy.policy import ChunkPolicy
 
@@ -152,3 +160,34 @@ def test_the_anchor_is_least_where_nothing_has_changed() -> None:
     assert metrics["nll_frozen"] == pytest.approx(float(same.detach()))
     other.backward()  # type: ignore[no-untyped-call]
     assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in moved.parameters())
+
+
+class Peak(nn.Module):
+    """A critic of one member that likes chunks at `place` rad best; it keeps what it was asked about."""
+
+    def __init__(self, place: float) -> None:
+        super().__init__()
+        self.place, self.asked = place, torch.zeros(0)
+
+    def forward(self, vector: Tensor, chunk: Tensor) -> Tensor:
+        self.asked = chunk
+        return 1.0 - (chunk - self.place).square().flatten(1).mean(-1)[None]
+
+
+def test_the_value_gradient_judges_samples_of_its_temperature_and_leads_to_better_ones(policy: ChunkPolicy) -> None:
+    vector, critic = torch.zeros(64, 48), Peak(0.05)
+    middle = policy.sample({"vector": vector}, 1, 0.0).chunk[:, 0]
+    distance = {}
+    for temperature in (0.1, 0.5):
+        value_gradient_loss(policy, critic, vector, temperature)  # type: ignore[arg-type]
+        distance[temperature] = float((critic.asked - middle).abs().mean().detach())
+    assert 0.0 < 2.0 * distance[0.1] < distance[0.5]
+    optimiser = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    values = []
+    for _ in range(40):
+        loss, metrics = value_gradient_loss(policy, critic, vector, 0.1)  # type: ignore[arg-type]
+        values.append(metrics["q_actor"])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert values[-1] > values[0]

@@ -33,7 +33,14 @@ def test_the_chosen_one_is_likely_and_no_likely_one_is_better(rows: list[tuple[f
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("temperature", -0.1), ("temperature", 2.1), ("candidates", 0), ("candidates", 1025), ("density_quantile", 1.0)],
+    [
+        ("temperature", -0.1),
+        ("temperature", 2.1),
+        ("persistence", 1.0),
+        ("candidates", 0),
+        ("candidates", 1025),
+        ("density_quantile", 1.0),
+    ],
 )
 def test_impossible_configurations_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field}: expected"):

@@ -19,7 +19,7 @@ from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import Checkpoint, CheckpointInfo, HeldOut, load_checkpoint, save_checkpoint
 from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import ChunkCritic, CriticConfig
-from sernf_policy.engine import CompiledEngine, Graphs
+from sernf_policy.engine import CompiledEngine, Decoded, Graphs, Planner
 from sernf_policy.flow import FLOWS, ChunkFlow, base_log_prob
 from sernf_policy.inference_graph import likelihood_graph, sampling_graph
 from sernf_policy.layout import DUCK_OBSERVATION, PolicyLayout
@@ -106,6 +106,33 @@ def test_the_same_generator_gives_the_same_chunk() -> None:
     vector = small_data(running.layout, 1)[0][0].numpy()
     one, other, third = (running.plan(vector, np.random.default_rng(seed)).position_rad for seed in (5, 5, 6))
     assert np.array_equal(one, other) and not np.array_equal(one, third)
+
+
+class Latents:
+    """An engine that notes what was sampled."""
+
+    def __init__(self, policy) -> None:
+        self.size = (policy.layout.horizon, policy.layout.action_size)
+        self.seen: list[np.ndarray] = []
+
+    def decode(self, vector, latent) -> Decoded:
+        self.seen.append(latent[0])
+        return Decoded(np.zeros((len(latent), *self.size), np.float32), np.zeros(len(latent), np.float32), None)
+
+
+@pytest.mark.parametrize("persistence", [0.0, 0.6, 0.95])
+def test_what_is_sampled_persists_from_chunk_to_chunk_and_spreads_as_before(persistence: float) -> None:
+    policy = small_policy()
+    engine = Latents(policy)
+    acting = ActingConfig(temperature=0.5, persistence=persistence, player=PLAYER)
+    planner, rng = Planner(policy.layout, acting, engine, has_critic=False), np.random.default_rng(0)
+    vector = small_data(policy.layout, 1)[0][0].numpy()
+    for _ in range(3000):
+        planner.plan(vector, rng)
+    latents = np.array(engine.seen)[100:]
+    now, before = latents[1:].ravel(), latents[:-1].ravel()
+    assert np.corrcoef(now, before)[0, 1] == pytest.approx(persistence, abs=0.05)
+    assert latents.std() == pytest.approx(0.5, abs=0.05)
 
 
 def test_more_candidates_get_better_values_and_the_unlikely_are_left_out() -> None:

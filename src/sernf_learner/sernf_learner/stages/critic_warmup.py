@@ -45,7 +45,7 @@ def critic_step(learner: LearnerState, data: TrainingData, share_done: float) ->
 
 def _next_chunks(learner: LearnerState, rows: ChunkTable) -> Tensor:
     """Candidates (B, N, H, A) for what follows a window."""
-    training = learner.config.critic_training
+    training, temperature = learner.config.critic_training, learner.config.actor.temperature
     if training.bootstrap == "recorded":
         return rows.next_chunk[:, None]
-    return learner.average.sample({"vector": rows.next_vector}, training.samples).chunk.detach()
+    return learner.average.sample({"vector": rows.next_vector}, training.samples, temperature).chunk.detach()

@@ -47,18 +47,20 @@ def actor_step(learner: LearnerState, data: TrainingData, share_done: float) -> 
     # A copy counts as its window does. Judged by itself it would count less, for it takes its time to come back to the path, and
     # the actor would unlearn just that: the critic has not seen what comes of a grasp off the mark.
     with torch.no_grad():
-        own = learner.average.sample({"vector": windows.vector}, 1).chunk[:, 0]
+        own = learner.average.sample({"vector": windows.vector}, 1, actor.temperature).chunk[:, 0]
         baseline = target(windows.vector, own).mean(0)
     weight = advantage_weight(target, windows, baseline, beta=actor.beta, largest=actor.largest_weight)
     likelihood, metrics = imitation_loss(learner.actor, copies.vector, copies.chunk, weight)
     loss = actor.nll_weight * likelihood
     metrics |= {"q_policy": float(baseline.mean()), "advantage_weight": float(weight.mean())}
+    # Not only where it went well: what leads away from a drop is to be learnt where drops began.
+    seen = data.windows(learner.config.batch).vector if actor.q_weight > 0.0 or actor.anchor_weight > 0.0 else windows.vector
     if actor.q_weight > 0.0:
-        following, more = value_gradient_loss(learner.actor, critic, windows.vector)
+        following, more = value_gradient_loss(learner.actor, critic, seen, actor.temperature)
         loss = loss + actor.q_weight * following
         metrics |= more
     if actor.anchor_weight > 0.0 and learner.frozen is not None:
-        holding, more = anchor_loss(learner.actor, learner.frozen, windows.vector)
+        holding, more = anchor_loss(learner.actor, learner.frozen, seen)
         loss = loss + actor.anchor_weight * holding
         metrics |= more
     metrics["actor_gradient"] = learner.step_actor(loss, share_done)

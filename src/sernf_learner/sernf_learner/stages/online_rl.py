@@ -14,10 +14,6 @@ from sernf_learner.stages.offline_rl import actor_step
 from sernf_learner.training_data import TrainingData
 from sernf_policy.acting import ActingConfig
 
-LATE = 0.85
-"""Share of a schedule that is done: a higher rate would undo the precision that offline RL has reached, and no end is known at
-which it could fall again, for data keep coming."""
-
 
 class OnlineRL:
     """Starts from offline RL, or goes on from online RL."""
@@ -30,10 +26,14 @@ class OnlineRL:
         return config.online_episodes * config.online_steps_per_episode
 
     def update(self, learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
-        """One step of the critic, and one of the actor at its turns, all at the low rate at which offline RL came to its end."""
-        metrics = critic_step(learner, data, LATE)
+        """One step of the critic, and one of the actor at its turns, all at one rate, for no end is known at which it could fall.
+
+        A higher rate than at the end of offline RL would undo the precision that this has reached.
+        """
+        late = learner.config.online_schedule
+        metrics = critic_step(learner, data, late)
         if learner.step % learner.config.actor.every == 0:
-            metrics |= actor_step(learner, data, LATE)
+            metrics |= actor_step(learner, data, late)
         return metrics
 
     def acting(self, config: LearningConfig) -> ActingConfig:

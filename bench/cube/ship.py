@@ -1,9 +1,10 @@
 """Puts what was learnt about the cube into the project, after measuring it on scenes that nothing was trained on.
 
-    ./sernf run python bench/cube/ship.py teacher runs/cube
-    ./sernf run python bench/cube/ship.py student runs/student
+    ./sernf run python bench/cube/ship.py teacher runs/cube runs/cube1
+    ./sernf run python bench/cube/ship.py student runs/student runs/student1 runs/student2
 
-manifest.json beside the weights says how they were made and what they can do.
+Of several runs, one a training seed, the first is shipped and all are measured. manifest.json beside the weights says how they
+were made and what they can do.
 """
 
 from __future__ import annotations
@@ -40,22 +41,25 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=sorted(TARGETS))
-    parser.add_argument("run", type=Path, help="output folder of sernf_teacher.train or sernf_teacher.distil")
+    parser.add_argument("runs", type=Path, nargs="+", help="output folders of sernf_teacher.train or sernf_teacher.distil")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--note", default="", help="what else is to be known of how they were made")
     options = parser.parse_args()
-    file, target = options.run / f"{options.what}.safetensors", TARGETS[options.what]
-    manifest = {"teacher": _teacher, "student": _student}[options.what](options.run, file, options.episodes)
+    what, target = options.what, TARGETS[options.what]
+    measure = {"teacher": _teacher, "student": _student}[what]
+    first, *others = [measure(run, run / f"{what}.safetensors", options.episodes) for run in options.runs]
     target.mkdir(parents=True, exist_ok=True)
-    for source, copy in zip(both_files(file), both_files(target / NAMES[options.what]), strict=True):
+    for source, copy in zip(both_files(options.runs[0] / f"{what}.safetensors"), both_files(target / NAMES[what]), strict=True):
         shutil.copyfile(source, copy)
-    manifest["command"].append(f"./sernf run python bench/cube/ship.py {options.what} {RUNS[options.what]}")
-    manifest |= {
+    manifest = {
+        **first, "other_seeds": others,
         "commit": commit(), "cpu": machine()["cpu"], "packages": {name: version(name) for name in ("torch", "numpy", "mujoco")},
         **({"note": options.note} if options.note else {}),
     }  # fmt: skip
+    manifest["command"].append(f"./sernf run python bench/cube/ship.py {what} {RUNS[what]}")
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf8")
-    sys.stdout.write(json.dumps(manifest["results"]) + "\n")
+    for measured in (first, *others):
+        sys.stdout.write(json.dumps(measured["results"]) + "\n")
 
 
 def _teacher(run: Path, file: Path, episodes: int) -> dict[str, Any]:

@@ -128,7 +128,8 @@ def test_targets_stay_within_reach_of_the_joints():
 
 
 def test_targets_reach_the_joints_along_a_line_and_late(monkeypatch):
-    env, _ = make_env(MEASURED, randomisation=Randomisation(delay_s=(0.02, 0.02)))
+    # A grasp's targets may lie a little beyond the usual reach and would be drawn back at once.
+    env, _ = make_env(MEASURED, randomisation=Randomisation(delay_s=(0.02, 0.02)), reach_rad=2.0)
     written, advance = [], env.batch.advance
 
     def seen(state, targets):

@@ -27,3 +27,12 @@ def test_a_process_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", failing)
     with pytest.raises(RuntimeError, match="expected 2 processes to measure, got an error:\nno grasps"):
         cube.measure(1.0, CONSOLE)
+
+
+def test_processes_that_never_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
+        raise subprocess.TimeoutExpired("torchrun", 310.0)
+
+    monkeypatch.setattr(subprocess, "run", hanging)
+    with pytest.raises(RuntimeError, match="expected 2 processes to measure within 302 s"):
+        cube.measure(1.0, CONSOLE)

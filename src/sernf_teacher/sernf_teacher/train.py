@@ -61,7 +61,9 @@ class Training:
         self.ppo = Ppo(config.ppo, SIZE, JOINTS, config.seed)
         self.pace = Pace(config.pace, level)
         self._rng = np.random.default_rng([own_seed, 1])
-        self.env = CubeEnv(config.env, load_grasps(grasps_file), conditions(level), own_seed)
+        grasps = load_grasps(grasps_file)
+        self._grasps = len(grasps)
+        self.env = CubeEnv(config.env, grasps, conditions(level), own_seed)
         self.samples = 0
         self.iteration = 0
         self._set_level()
@@ -113,7 +115,7 @@ class Training:
         if state.get("run") != self._run():
             raise ValueError(
                 f"{self._state_file()}: expected the state of a training with {self._run()}, got {state.get('run', 'none')}; "
-                "go on with as many processes and copies and the same seed, or choose another --out"
+                "go on with as many processes, copies and grasps and the same seed, or choose another --out"
             )
         self.samples, self.iteration = int(state["samples"]), int(state["iteration"])
         self.pace.restore(state["pace"])
@@ -126,7 +128,8 @@ class Training:
 
     def _run(self) -> dict[str, int]:
         """What must be alike to go on."""
-        return {"seed": self.config.seed, "copies": self.config.env.copies, "processes": self._processes}
+        env = self.config.env
+        return {"seed": self.config.seed, "copies": env.copies, "processes": self._processes, "grasps": self._grasps}
 
     def _set_level(self) -> None:
         self.env.set_stage(conditions(self.pace.level), self.pace.level / TOP)

@@ -55,11 +55,14 @@ def _measured(share_s: float, cores: int) -> dict[str, Any]:
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(cores)]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "measured.json"
-        done = subprocess.run(
-            [*start, "-m", "sernf.bench.cube", str(share_s), str(out)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-            timeout=STARTUP_S + 10.0 * share_s,
-        )  # fmt: skip
+        limit_s = STARTUP_S + 10.0 * share_s
+        try:
+            done = subprocess.run(
+                [*start, "-m", "sernf.bench.cube", str(share_s), str(out)],
+                env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False, timeout=limit_s,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"expected {cores} processes to measure within {limit_s:.0f} s; is the machine busy?") from error
         if done.returncode != 0:
             raise RuntimeError(f"expected {cores} processes to measure, got an error:\n{done.stderr[-2000:]}")
         measured: dict[str, Any] = json.loads(out.read_text(encoding="utf8"))

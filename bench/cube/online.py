@@ -1,9 +1,10 @@
 """Online RL of a distilled student on the twin, over ROS: `./sernf run python bench/cube/online.py STUDENT --out runs/cube_ros`.
 
-A running graph, as in `./sernf up task:=cube physics:=twin`. The student acts for some minutes; the critic is warmed up on what
-was recorded, by the service `learner/train`; then online RL trains while the policy acts, every new version swapped into it live,
-until the robot time is used up. At last the best version on the way is loaded again and acts for a while: the way back from a
-dip. Robot time is all time in which the policy acts on the cube. Writes rollouts.json, curve.png, the last and the best weights.
+A running graph, as in `./sernf up task:=cube physics:=twin`. The student acts for a while as well as it can, then explores; the
+critic is warmed up on what was recorded, by the service `learner/train`; then online RL trains while the policy explores, every
+new version swapped into it live, until the robot time is used up. At last the best version on the way is loaded again and acts
+for a while as well as it can: the way back from a dip. Robot time is all time in which the policy acts on the cube. Writes
+rollouts.json, curve.png, the last and the best weights.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/cube_ros"))
     parser.add_argument("--warmup-minutes", type=float, default=4.0)
     parser.add_argument("--online-minutes", type=float, default=12.0)
-    parser.add_argument("--again-minutes", type=float, default=3.0, help="of the best version")
+    parser.add_argument("--test-minutes", type=float, default=3.0, help="of the student, and of the best version")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of a setting of learning")
     options = parser.parse_args()
@@ -54,15 +55,16 @@ def main() -> None:
     run = Run(out, options.seed)
     settings = [part for item in [f"online_episodes={MOST_ROLLOUTS}", *options.set] for part in ("--set", item)]
     with Graph(run.arguments(student), out / "bringup.log"):
-        run.act("warm-up", options.warmup_minutes, weights=student)
+        run.act("student", options.test_minutes, weights=student)
+        run.act("warm-up", options.warmup_minutes, explore=True)
         _sernf("finetune", "--stage", "critic_warmup", "--data", str(run.episodes), "--parent", str(student), "--seed", run.seed)
         _sernf("finetune", "--stage", "online_rl", "--data", str(run.episodes), "--no-wait", "--seed", run.seed, *settings)
-        run.act("online", options.online_minutes)
+        run.act("online", options.online_minutes, explore=True)
         _sernf("finetune", "--cancel", "running")
         for name, sha256 in (("last", run.rollouts[-1].sha256), ("best", best_version(run.of("online")))):
             for source, target in zip(both_files(run.weights(sha256)), both_files(out / f"{name}.safetensors"), strict=True):
                 shutil.copyfile(source, target)
-        run.act("best", options.again_minutes, weights=out / "best.safetensors")
+        run.act("best", options.test_minutes, weights=out / "best.safetensors")
     sys.stderr.write(run.summary() + "\n")
 
 
@@ -82,12 +84,12 @@ class Run:
             "learner": True, "episodes": self.episodes, "weights": student, "config": self._config(),
         }  # fmt: skip
 
-    def act(self, phase: str, minutes: float, weights: Path | None = None) -> None:
+    def act(self, phase: str, minutes: float, weights: Path | None = None, *, explore: bool = False) -> None:
         """Rollouts in the running graph until `minutes` of robot time have been used in this phase; `weights` loaded first."""
         while sum(rollout.lived_s for rollout in self.of(phase)) < 60.0 * minutes:
-            load = ["--weights", str(weights)] if weights else []
+            more = [*(["--weights", str(weights)] if weights else []), *(["--explore"] if explore else [])]
             scene = self._scene + len(self.rollouts)
-            _sernf("rollouts", "--graph", "running", "--task", "cube", "--episodes", str(AT_ONCE), "--seed", str(scene), *load)
+            _sernf("rollouts", "--graph", "running", "--task", "cube", "--episodes", str(AT_ONCE), "--seed", str(scene), *more)
             weights = None
             for episode in list_episodes(self.episodes)[len(self.rollouts) :]:
                 self.rollouts.append(self._rollout(episode, phase))
@@ -107,7 +109,7 @@ class Run:
 
     def summary(self) -> str:
         """Phases, and the worst dip."""
-        lines = [f"{phase}: {level(self.of(phase))}" for phase in ("warm-up", "online", "best") if self.of(phase)]
+        lines = [f"{phase}: {level(self.of(phase))}" for phase in ("student", "warm-up", "online", "best") if self.of(phase)]
         return "\n".join([*lines, f"worst dip: {worst_dip(self.of('online'))}"])
 
     def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:

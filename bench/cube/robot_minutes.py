@@ -22,7 +22,7 @@ RESET_S = 10.0
 
 @dataclass(frozen=True)
 class Rollout:
-    """`end_s`: robot time used so far; `sha256`: weights that acted first in it; `phase`: warm-up, online or best."""
+    """`end_s`: robot time used so far; `sha256`: weights that acted first in it; `phase`: student, warm-up, online or best."""
 
     end_s: float
     lived_s: float
@@ -97,7 +97,7 @@ def draw(seeds: Sequence[Sequence[Rollout]], picture: Path) -> None:
     for axis, title in zip(axes, ("turns a minute, counted", "drops a minute"), strict=True):
         axis.axvspan(0.0, warm_min, color="#e8e8e8", linewidth=0.0)
         axis.set_title(title, fontsize=9)
-        axis.set_xlabel("robot minutes (grey: the student, as distilled)", fontsize=8)
+        axis.set_xlabel("robot minutes (grey: the student, then exploring)", fontsize=8)
         axis.set_ylim(bottom=0.0)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=7)

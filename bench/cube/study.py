@@ -33,6 +33,7 @@ from sernf_learner.training_job import Stage
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.engine import Planner
+from sernf_policy.observation import Array, Array32
 from sernf_policy.runtime import EagerEngine
 from sernf_sim.physics import load_physics
 
@@ -99,8 +100,8 @@ class SeedStudy:
         checkpoint, outcomes, used_s = load_checkpoint(self.student), list[Outcome](), 0.0
         engine = EagerEngine(checkpoint.policy, None)
         while used_s < 60.0 * self.budget.warmup_min:
-            acting = self.config.imitation_acting
-            outcomes.append(self._rollout(engine, acting, WARMUP_SEED + 10_000 * self.seed + len(outcomes)))
+            scene = WARMUP_SEED + 10_000 * self.seed + len(outcomes)
+            outcomes.append(self._rollout(engine, self.config.imitation_acting, scene, exploring=True))
             used_s += outcomes[-1].measures["lived_s"]
         return outcomes
 
@@ -119,7 +120,7 @@ class SeedStudy:
         while used_s < 60.0 * self.budget.online_min:
             learner = session.learner
             engine = EagerEngine(learner.average, learner.critic_target)
-            outcome = self._rollout(engine, self.config.acting, ONLINE_SEED + 10_000 * self.seed + len(rollouts))
+            outcome = self._rollout(engine, self.config.acting, ONLINE_SEED + 10_000 * self.seed + len(rollouts), exploring=True)
             used_s += outcome.measures["lived_s"]
             lost = outcome.episode.ending is Ending.FAILURE
             rollouts.append(Rollout(used_s, outcome.measures["lived_s"], outcome.measures["counted_rad"], lost))
@@ -130,10 +131,14 @@ class SeedStudy:
             sys.stderr.write(f"{self.folder.name}: {used_s / 60:.1f} min, rollout {len(rollouts)}: {recent}  {_shown(last)}\n")
         session.save(path)
 
-    def _rollout(self, engine: EagerEngine, acting: ActingConfig, scene: int) -> Outcome:
+    def _rollout(self, engine: EagerEngine, acting: ActingConfig, scene: int, *, exploring: bool = False) -> Outcome:
         planner = Planner(self.layout, acting, engine, has_critic=acting.candidates > 1)
         rng = np.random.default_rng([scene, 1])
-        return self.rollouts.run_policy(lambda vector: planner.plan(vector, rng).position_rad, self.layout, acting.player, scene)
+
+        def act(vector: Array32) -> Array:
+            return planner.plan(vector, rng, exploring=exploring).position_rad
+
+        return self.rollouts.run_policy(act, self.layout, acting.player, scene)
 
     def _test(self, stage: str, weights: Path, acting: ActingConfig) -> None:
         if (self.folder / f"{stage}.result.json").is_file():
@@ -162,7 +167,7 @@ class SeedStudy:
 
 
 def _shown(metrics: dict[str, float]) -> str:
-    names = ("q_policy", "advantage_weight", "nll", "nll_samples_frozen")
+    names = ("q_prior", "q_prior_spread", "nll_samples_frozen", "nll_frozen_own")
     return "  ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)
 
 

@@ -57,11 +57,14 @@ ACTORS = {
         Call(SetPolicyMode, "policy/set_mode", SetPolicyMode.Request(mode="hold")),
     ),
 }
+EXPLORE = Call(SetPolicyMode, "policy/set_mode", SetPolicyMode.Request(mode="explore"))
+"""How a policy is told to begin that is to learn from what it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeRunnerConfig:
-    """`source`: who acts. `record`: as bags, under `operator_name`, which is the source unless given.
+    """`source`: who acts; with `explore` a policy does so to learn from it. `record`: as bags, under `operator_name`, which is
+    the source unless given.
 
     `seed`: of the first scene; the next episodes count up. `episodes`: 0 runs until told to stop. `longest_demonstration_s`,
     `longest_rollout_s` (0: as the task says): on the task's clock; what takes longer is a failure by timeout. `settle_s`: how
@@ -70,6 +73,7 @@ class EpisodeRunnerConfig:
 
     task: str = "duck"
     source: Literal["demonstrator", "policy"] = "demonstrator"
+    explore: bool = False
     record: bool = False
     operator_name: str = ""
     seed: int = 1
@@ -135,7 +139,8 @@ class EpisodeRunner:
         """
         self.calls = ServiceCalls(node, check)
         self._config = config
-        self._actor = ACTORS[config.source]
+        actor = ACTORS[config.source]
+        self._actor = replace(actor, begin=EXPLORE) if config.explore and config.source == "policy" else actor
         self._referee: Referee
         if make_referee is None:
             self._referee = SimulationReferee(node, self.calls, config.service_timeout_s)

@@ -148,6 +148,9 @@ def rollouts(
     seed: Annotated[int, typer.Option(min=0, help="Scene of the first episode; the others count up.")] = 1000,
     physics: Annotated[Physics | None, typer.Option(help="Of an own graph. Default: nominal")] = None,
     weights: Annotated[str, typer.Option(help="File or shipped name to load. Default: what the policy runs.")] = "",
+    explore: Annotated[
+        bool, typer.Option(help="Try things out, to be learnt from, instead of acting as well as it can.")
+    ] = False,
     graph: Annotated[
         WhichGraph, typer.Option(help="The graph that runs in this ROS domain, one of its own, or what there is.")
     ] = WhichGraph.auto,
@@ -164,7 +167,8 @@ def rollouts(
 
     request = RolloutRequest(
         task=task.value, episodes=episodes, seed=seed, graph=graph, out=out,
-        physics=None if physics is None else physics.value, weights=weights, cameras=cameras, time_limit_s=time_limit,
+        physics=None if physics is None else physics.value, weights=weights, explore=explore,
+        cameras=cameras, time_limit_s=time_limit,
     )  # fmt: skip
     try:
         result = run_rollouts(request, console)

@@ -50,7 +50,8 @@ LOAD_SERVICE = "policy/load_weights"
 class RolloutRequest:
     """`out`: folder of an own graph's episodes. `physics`, `out`: only of an own graph; a running one has its own.
 
-    `weights`: file or shipped name, empty for what the policy runs anyway. `time_limit_s`: None for the usual one.
+    `weights`: file or shipped name, empty for what the policy runs anyway. `explore`: act to learn from it, not as well as
+    possible. `time_limit_s`: None for the usual one.
     """
 
     task: str
@@ -60,6 +61,7 @@ class RolloutRequest:
     out: Path | None = None
     physics: str | None = None
     weights: str = ""
+    explore: bool = False
     cameras: bool = False
     time_limit_s: float | None = None
 
@@ -190,7 +192,7 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
 
 def _config(request: RolloutRequest) -> EpisodeRunnerConfig:
     return EpisodeRunnerConfig(
-        task=request.task, source="policy", record=True, seed=request.seed, episodes=request.episodes,
+        task=request.task, source="policy", explore=request.explore, record=True, seed=request.seed, episodes=request.episodes,
         longest_rollout_s=request.time_limit_s or 0.0,
     )  # fmt: skip
 

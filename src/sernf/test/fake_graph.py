@@ -88,7 +88,7 @@ class FakeGraph:
             self.task = TaskState(task="duck", seed=request.seed)
         elif name == "hw_bridge/clear_fault":
             self.mode, self.fault = BridgeState.MODE_HOLD, ""
-        elif name == "teleop/demonstrate" or (name == "policy/set_mode" and request.mode == "policy"):
+        elif name == "teleop/demonstrate" or (name == "policy/set_mode" and request.mode in ("policy", "explore")):
             threading.Thread(target=self.attempt, args=(self,), daemon=True).start()
         elif name == "recorder/start_episode":
             self.seeds.append(request.seed)

@@ -59,6 +59,16 @@ def test_in_a_running_graph_exactly_so_many_more_from_fresh_scenes(node: Node, t
     assert "duck-online_rl-0003" in str(result)
 
 
+@pytest.mark.parametrize(("explore", "mode"), [(False, "policy"), (True, "explore")])
+def test_the_policy_explores_when_asked_to(node: Node, explore: bool, mode: str) -> None:
+    graph = FakeGraph(node)
+    graph.attempt = lambda graph: graph.judge(success=True)
+    graph.run_weights(PolicyVersion(sha256="abc"))
+    run(node, episodes=1, explore=explore)
+    modes = [call for call in graph.calls if call.startswith("policy/set_mode")]
+    assert modes == ["policy/set_mode:hold", f"policy/set_mode:{mode}", "policy/set_mode:hold"]
+
+
 def test_what_only_an_own_graph_has_cannot_be_asked_of_a_running_one(node: Node, tmp_path: Path) -> None:
     FakeGraph(node)
     with pytest.raises(CallError, match="--out, --physics: a graph is running in this ROS domain"):

@@ -26,9 +26,10 @@ PLAYER = PlayerConfig(execute_steps=10)
 class ActorConfig:
     """`nll_weight`: of the imitation loss, the conservative term. `q_weight`: of the gradient through the critic.
 
-    `anchor_weight`: of the likelihood of what the policy that training began with would do; it holds a policy that has no
-    demonstrations beside its own attempts. `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike.
-    `every`: critic updates for one of the actor. `temperature`: of the policy's own chunks that are judged while learning.
+    `prior_weight`: of the likelihood of what the policy that training began with would do, one of `prior_candidates` chunks, by
+    the critic's choice the more the higher the `sharpness`; for a policy that has no demonstrations beside its own attempts.
+    `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike. `every`: critic updates for one of the
+    actor. `temperature`: of the policy's own chunks that are judged while learning.
     """
 
     learning_rate: float = 1e-3
@@ -37,15 +38,17 @@ class ActorConfig:
     average: float = 0.005
     nll_weight: float = 1.0
     q_weight: float = 0.0
-    anchor_weight: float = 0.0
+    prior_weight: float = 0.0
+    prior_candidates: int = 16
+    sharpness: float = 0.0
     beta: float = 20.0
     largest_weight: float = 20.0
     every: int = 1
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "every", "temperature")
-        _check_not_negative(self, "weight_decay", "nll_weight", "q_weight", "anchor_weight", "beta")
+        _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "prior_candidates", "every", "temperature")
+        _check_not_negative(self, "weight_decay", "nll_weight", "q_weight", "prior_weight", "sharpness", "beta")
         _check_rate(self)
 
 

@@ -73,15 +73,26 @@ def advantage_weight(critic: ChunkCritic, rows: ChunkTable, baseline: Tensor, *,
     return weight
 
 
-def anchor_loss(policy: ChunkPolicy, frozen: ChunkPolicy, vector: Tensor) -> tuple[Tensor, Metrics]:
-    """Negative log-likelihood, a number, of one chunk of `frozen` for each observation: KL(frozen | policy) up to a constant.
+def prior_loss(
+    policy: ChunkPolicy, prior: ChunkPolicy, critic: ChunkCritic, vector: Tensor, *, candidates: int, sharpness: float
+) -> tuple[Tensor, Metrics]:
+    """Negative log-likelihood, a number, of one chunk of `prior` for each observation, the better by the critic the likelier.
 
-    Without the training noise, which the samples of `frozen` carry already.
+    It is drawn from `candidates` in proportion to exp(sharpness * A / spread): A is the value less the mean of the candidates
+    there, spread the standard deviation of A over the batch. What minimises this, `prior * exp(sharpness * A / spread)`, is the
+    policy of most value at its distance from `prior` (MPO, arXiv 1806.06920): it goes nowhere where `prior` has no density,
+    whatever the critic believes of there. Sharpness 0 only holds to `prior`. Without the training noise, which the samples of
+    `prior` carry already.
     """
     with torch.no_grad():
-        chunk = frozen.sample({"vector": vector}, 1, 1.0).chunk[:, 0]
+        chunk = prior.sample({"vector": vector}, candidates, 1.0).chunk
+        values = critic(vector.repeat_interleave(candidates, dim=0), chunk.flatten(0, 1)).mean(0).unflatten(0, chunk.shape[:2])
+        advantage = values - values.mean(1, keepdim=True)
+        spread = advantage.square().mean().sqrt().clamp_min(1e-6)
+        drawn = torch.multinomial(torch.softmax(sharpness * advantage / spread, dim=1), 1)[:, 0]
+        chunk = chunk[torch.arange(len(vector), device=vector.device), drawn]
     loss = -policy.log_prob({"vector": vector}, chunk).mean() / policy.layout.chunk_size
-    return loss, {"nll_frozen": float(loss.detach())}
+    return loss, {"nll_prior": float(loss.detach()), "q_prior": float(values.mean()), "q_prior_spread": float(spread)}
 
 
 def value_gradient_loss(policy: ChunkPolicy, critic: ChunkCritic, vector: Tensor, temperature: float) -> tuple[Tensor, Metrics]:

@@ -25,15 +25,24 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "acting.player.blend_steps": 1,
         # What the teacher shows keeps just so far from the joints' limits; beyond them the safety filter would change it.
         "policy.margin": 0.03,
-        # A distilled policy is sure of what it does; what it samples farther off drops the cube.
         "imitation_acting.temperature": 0.1,
-        "acting.temperature": 0.2,
-        # Its rollouts last a minute, and are all there is to learn from.
-        "online_steps_per_episode": 150,
-        "actor.anchor_weight": 1.0,
-        "actor.q_weight": 0.3,
+        "acting.temperature": 0.1,
+        # The flow is as wide as the teacher's answers to what the student cannot see, such as a heavier cube: there is something
+        # to be found in it, if one of them is tried for as long as it takes to be felt.
+        "imitation_acting.exploring_temperature": 0.5,
+        "imitation_acting.persistence": 0.97,
+        "acting.exploring_temperature": 0.5,
+        "acting.persistence": 0.97,
+        "acting.candidates": 1,
+        # There are no demonstrations, and chunks of its own were all broken off after two steps.
+        "actor.nll_weight": 0.0,
+        "actor.prior_weight": 1.0,
+        "actor.sharpness": 1.5,
+        "online_steps_per_episode": 60,
+        "online_schedule": 0.5,
         # Only these steps are executed as they were planned: what was recorded after them the critic would take for their doing.
-        "critic.steps": 2,
+        "critic.steps": 3,
+        "critic_warmup_steps": 800,
         "gamma": 0.95,
         "augmentation.copies": 0,
         "reward.turning": "cube",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from learning_data import LAYOUT, config, demonstrations
@@ -10,11 +12,11 @@ from torch import Tensor, nn
 from sernf_learner.chunks import ChunkTable
 from sernf_learner.losses import (
     advantage_weight,
-    anchor_loss,
     centring_loss,
     chunk_target,
     critic_loss,
     imitation_loss,
+    prior_loss,
     value_gradient_loss,
 )
 from sernf_learner.training_data import TrainingData
@@ -144,24 +146,6 @@ def test_a_flow_without_a_centre_learns_by_its_likelihood_from_the_beginning(
     assert torch.equal(centring, imitation_loss(policy, vector, chunk)[0]) and metrics.keys() == {"nll"}
 
 
-def test_the_anchor_is_least_where_nothing_has_changed() -> None:
-    torch.manual_seed(0)
-    data = TrainingData(demonstrations(), LAYOUT, config(), 0)
-    table = data.windows(200)
-    frozen, moved = (ChunkPolicy(LAYOUT, config().policy) for _ in range(2))
-    frozen.fit_normaliser(table.vector, table.chunk)
-    moved.load_state_dict(frozen.state_dict())
-    with torch.no_grad():
-        for parameter in moved.flow.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    same, metrics = anchor_loss(frozen, frozen, table.vector)
-    other, _ = anchor_loss(moved, frozen, table.vector)
-    assert float(other.detach()) > float(same.detach()) + 0.01
-    assert metrics["nll_frozen"] == pytest.approx(float(same.detach()))
-    other.backward()  # type: ignore[no-untyped-call]
-    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in moved.parameters())
-
-
 class Peak(nn.Module):
     """A critic of one member that likes chunks at `place` rad best; it keeps what it was asked about."""
 
@@ -172,6 +156,50 @@ class Peak(nn.Module):
     def forward(self, vector: Tensor, chunk: Tensor) -> Tensor:
         self.asked = chunk
         return 1.0 - (chunk - self.place).square().flatten(1).mean(-1)[None]
+
+
+def test_without_sharpness_the_prior_is_best_where_nothing_has_changed() -> None:
+    torch.manual_seed(0)
+    data = TrainingData(demonstrations(), LAYOUT, config(), 0)
+    table = data.windows(200)
+    frozen, moved = (ChunkPolicy(LAYOUT, config().policy) for _ in range(2))
+    frozen.fit_normaliser(table.vector, table.chunk)
+    moved.load_state_dict(frozen.state_dict())
+    with torch.no_grad():
+        for parameter in moved.flow.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    critic = Peak(0.05)
+    same, metrics = prior_loss(frozen, frozen, critic, table.vector, candidates=2, sharpness=0.0)  # type: ignore[arg-type]
+    other, _ = prior_loss(moved, frozen, critic, table.vector, candidates=2, sharpness=0.0)  # type: ignore[arg-type]
+    assert float(other.detach()) > float(same.detach()) + 0.01
+    assert metrics["nll_prior"] == pytest.approx(float(same.detach()))
+    other.backward()  # type: ignore[no-untyped-call]
+    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in moved.parameters())
+
+
+def test_the_critic_moves_the_policy_as_far_within_the_prior_as_the_sharpness_says(policy: ChunkPolicy) -> None:
+    vector, critic = torch.zeros(256, 48), Peak(0.05)
+    prior = copy.deepcopy(policy)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        before = float(critic(vector, prior.sample({"vector": vector}, 1, 1.0).chunk[:, 0]).mean())
+    gained, distance = {}, {}
+    for sharpness in (0.0, 1.0, 3.0):
+        moved = copy.deepcopy(prior)
+        optimiser = torch.optim.Adam(moved.parameters(), lr=1e-3)
+        for _ in range(80):
+            loss, _ = prior_loss(moved, prior, critic, vector, candidates=16, sharpness=sharpness)  # type: ignore[arg-type]
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        with torch.no_grad():
+            chunk = moved.sample({"vector": vector}, 1, 1.0).chunk[:, 0]
+            gained[sharpness] = float(critic(vector, chunk).mean()) - before
+            lost_nats = prior.log_prob({"vector": vector}, chunk) - moved.log_prob({"vector": vector}, chunk)
+            distance[sharpness] = float(-lost_nats.mean())
+    assert gained[0.0] == pytest.approx(0.0, abs=0.2 * gained[3.0])
+    assert gained[0.0] < gained[1.0] < gained[3.0]
+    assert distance[3.0] < 6.0, "nats: as near as what the prior does by itself once in a few hundred chunks"
 
 
 def test_the_value_gradient_judges_samples_of_its_temperature_and_leads_to_better_ones(policy: ChunkPolicy) -> None:

@@ -50,7 +50,14 @@ def test_a_restored_session_goes_on_as_if_never_interrupted(
     stage: Stage, at: int, parents: dict[Stage, Checkpoint | None], tmp_path: Path
 ) -> None:
     make = functools.partial(
-        session, stage, parents[stage], policy__dropout=0.2, actor__q_weight=0.5, actor__anchor_weight=0.5, actor__every=2
+        session,
+        stage,
+        parents[stage],
+        policy__dropout=0.2,
+        actor__q_weight=0.5,
+        actor__prior_weight=0.5,
+        actor__sharpness=1.0,
+        actor__every=2,
     )
     straight, first = make(), make()
     straight.run(STEPS)
@@ -136,7 +143,7 @@ def push(parents: dict[Stage, Checkpoint | None], size: float, **overrides: obje
 def test_a_policy_that_leaves_the_data_halts_and_its_last_good_weights_are_kept(
     parents: dict[Stage, Checkpoint | None], tmp_path: Path
 ) -> None:
-    pushed = push(parents, 1e-3, actor__nll_weight=0.0, actor__q_weight=50.0)
+    pushed = push(parents, 1e-3, actor__nll_weight=1e-6, actor__q_weight=50.0)
     seen: list[tuple[float, float]] = []
 
     def note(step: int, metrics: dict[str, float]) -> None:

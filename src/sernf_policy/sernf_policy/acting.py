@@ -13,23 +13,27 @@ from sernf_policy.chunk_player import PlayerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ActingConfig:
-    """`temperature`: standard deviation of the flow's base when sampling; 0 always takes the base's middle. `persistence`: how
-    much of what was sampled for one chunk is sampled again for the next: 0 nothing, near 1 most. What only trembles explores
-    nothing.
+    """`temperature`: standard deviation of the flow's base when sampling; 0 always takes the base's middle.
+
+    `exploring_temperature`: the same in mode explore, where there is to be something to learn from; 0: no other. `persistence`:
+    how much of what was sampled for one chunk is then sampled again for the next: 0 nothing, near 1 most. What only trembles
+    explores nothing.
 
     `candidates`: chunks that are sampled and handed to the critic; 1 leaves the critic out. `density_quantile`: the share of the
     candidates, those that the flow finds least likely, that the critic does not get to judge: it has not seen their like.
     """
 
     temperature: float = 0.7
+    exploring_temperature: float = 0.0
     persistence: float = 0.0
     candidates: int = 1
     density_quantile: float = 0.25
     player: PlayerConfig = field(default_factory=PlayerConfig)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.temperature <= 2.0:
-            raise ValueError(f"temperature: expected 0 to 2, got {self.temperature}")
+        for name in ("temperature", "exploring_temperature"):
+            if not 0.0 <= getattr(self, name) <= 2.0:
+                raise ValueError(f"{name}: expected 0 to 2, got {getattr(self, name)}")
         if not 0.0 <= self.persistence < 1.0:
             raise ValueError(f"persistence: expected at least 0 and less than 1, got {self.persistence}")
         if not 1 <= self.candidates <= 1024:

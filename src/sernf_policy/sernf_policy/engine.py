@@ -112,7 +112,7 @@ class Planner:
         self._observation_size, self._chunk_size = layout.observation_size, layout.chunk_size
         self._last = np.zeros(self._chunk_size, dtype=np.float32)
 
-    def plan(self, vector: Array32, rng: np.random.Generator) -> PlannedChunk:
+    def plan(self, vector: Array32, rng: np.random.Generator, *, exploring: bool = False) -> PlannedChunk:
         """The chunk to play after the observation `vector` (o,). Raises ValueError for a wrong size or what is not finite."""
         began = time.perf_counter()
         if vector.shape != (self._observation_size,) or not np.isfinite(vector).all():
@@ -122,8 +122,9 @@ class Planner:
             )
         acting = self.acting
         count = acting.candidates if self.has_critic else 1
-        latent = rng.standard_normal((count, self._chunk_size), dtype=np.float32) * np.float32(acting.temperature)
-        if acting.persistence > 0.0:
+        spread = acting.exploring_temperature if exploring and acting.exploring_temperature > 0.0 else acting.temperature
+        latent = rng.standard_normal((count, self._chunk_size), dtype=np.float32) * np.float32(spread)
+        if exploring and acting.persistence > 0.0:
             # An autoregressive process whose spread stays at the temperature (pink noise explores better than white, ICLR 2023).
             latent = latent * np.float32(math.sqrt(1.0 - acting.persistence**2)) + np.float32(acting.persistence) * self._last
         decoded = self._engine.decode(vector[None].astype(np.float32, copy=False), latent)

@@ -25,7 +25,7 @@ class PolicyNodeConfig:
     task: str = "duck"
     rate_hz: float = 20.0
     weights: str = ""
-    mode: Literal["hold", "policy", "shadow"] = "hold"
+    mode: Literal["hold", "policy", "explore", "shadow"] = "hold"
     auto_load: bool = True
     swap_timeout_s: float = 5.0
     seed: int = 0

@@ -29,11 +29,19 @@ KEPT_CHUNKS = 8
 
 
 class Mode(str, Enum):
-    """HOLD: nothing. POLICY: computes and commands. SHADOW: computes and shows, commands nothing."""
+    """HOLD: nothing. POLICY: computes and commands. EXPLORE: the same, trying things out to learn from. SHADOW: computes and
+    shows, commands nothing.
+    """
 
     HOLD = "hold"
     POLICY = "policy"
+    EXPLORE = "explore"
     SHADOW = "shadow"
+
+    @property
+    def commands(self) -> bool:
+        """Whether the robot moves in it."""
+        return self in (Mode.POLICY, Mode.EXPLORE)
 
 
 class SessionError(RuntimeError):
@@ -104,9 +112,11 @@ class Computed:
     evidence: Evidence
 
 
-def compute(weights: LoadedWeights, vector: Array32, rng: np.random.Generator, executed: ExecutedChunk | None) -> Computed:
+def compute(
+    weights: LoadedWeights, vector: Array32, rng: np.random.Generator, executed: ExecutedChunk | None, *, exploring: bool
+) -> Computed:
     """In the inference thread."""
-    planned = weights.planner.plan(vector, rng)
+    planned = weights.planner.plan(vector, rng, exploring=exploring)
     return Computed(planned, weights.planner.evidence(vector, planned, executed))
 
 
@@ -147,11 +157,11 @@ class PolicySession:
         self.missing = ""
         """input that is missing or stale although the mode asks for it; empty when all is there"""
         self.not_ours = ""
-        """why the bridge would not follow; empty when it would, and outside mode policy"""
+        """why the bridge would not follow; empty when it would, and in modes that command nothing"""
         self.trouble = ""
         """what last went wrong with a chunk"""
         self.alarm = ""
-        """why the likelihood monitor has ended mode policy and asks a person to take over"""
+        """why the likelihood monitor has taken the policy out of command and asks a person to take over"""
         self.evidence: Evidence | None = None
         """what the monitor was last told"""
         self.counts = Counts()
@@ -166,7 +176,7 @@ class PolicySession:
         self._monitor.reset()
         self.mode = mode
         self.trouble = self.alarm = ""
-        return mode is not Mode.POLICY and self._handover.release(self._sync.bridge)
+        return not mode.commands and self._handover.release(self._sync.bridge)
 
     def offer(self, weights: LoadedWeights) -> None:
         """Weights that are to run from the next chunk boundary on."""
@@ -195,7 +205,7 @@ class PolicySession:
         if self.mode is Mode.HOLD or self.missing or self.not_ours:
             self._forget()
             return Decision(adopted=self._adopt(now_ns))
-        if self.mode is Mode.POLICY and self._monitor.trust is Trust.TAKEOVER:
+        if self.mode.commands and self._monitor.trust is Trust.TAKEOVER:
             return self._ask_for_takeover(chunk)
         assert self.weights is not None
         self._sees = True
@@ -235,7 +245,8 @@ class PolicySession:
         self._executed.observed(tick, vector)
         executed = self._executed.take()
         self._asked = _Asked(self.counts.chunks, tick, self._sync.joints_stamp_ns, now_s, weights)
-        self._worker.submit(self._asked.number, lambda: compute(weights, vector, self._rng, executed))
+        exploring = self.mode is Mode.EXPLORE
+        self._worker.submit(self._asked.number, lambda: compute(weights, vector, self._rng, executed, exploring=exploring))
 
     def _look_for_obstacles(self, now_s: float, now_ns: int) -> None:
         self.missing = self.not_ours = ""

@@ -31,14 +31,16 @@ class FakePlanner:
     def __init__(self, layout: PolicyLayout) -> None:
         self.layout = layout
         self.vectors: list[Any] = []
+        self.explored: list[bool] = []
         self.executed: list[ExecutedChunk | None] = []
         self.failure: Exception | None = None
         self.nats, self.value = 1.0, 0.0
 
-    def plan(self, vector: Any, _rng: object) -> PlannedChunk:
+    def plan(self, vector: Any, _rng: object, *, exploring: bool) -> PlannedChunk:
         if self.failure is not None:
             raise self.failure
         self.vectors.append(vector)
+        self.explored.append(exploring)
         commanded = vector[self.layout.slice_of("commanded_position")].astype(float)
         steps = 0.001 * np.arange(self.layout.horizon)[:, None] + self.value
         return PlannedChunk(position_rad=commanded + steps, log_prob=240.0, q_value=math.nan, candidates=1, inference_s=0.001)

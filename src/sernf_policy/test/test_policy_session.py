@@ -63,6 +63,17 @@ def test_shadow_shows_chunks_and_commands_nothing() -> None:
     assert sum(decision.chunk is not None for decision in decisions) >= 2
 
 
+def test_exploring_commands_too_and_the_planner_is_told() -> None:
+    robot = Robot(make_weights())
+    robot.run()
+    assert robot.planner.explored and not any(robot.planner.explored)
+    robot.session.set_mode(Mode.EXPLORE)
+    robot.planner.explored.clear()
+    assert commands(robot.steps(8))
+    assert robot.planner.explored and all(robot.planner.explored)
+    assert robot.session.set_mode(Mode.HOLD), "the bridge is told, as after mode policy"
+
+
 def test_hold_computes_nothing() -> None:
     robot = Robot(make_weights())
     robot.run()

@@ -121,18 +121,29 @@ class Latents:
 
 
 @pytest.mark.parametrize("persistence", [0.0, 0.6, 0.95])
-def test_what_is_sampled_persists_from_chunk_to_chunk_and_spreads_as_before(persistence: float) -> None:
+def test_exploring_persists_from_chunk_to_chunk_and_has_a_temperature_of_its_own(persistence: float) -> None:
+    policy = small_policy()
+    acting = ActingConfig(temperature=0.1, exploring_temperature=0.5, persistence=persistence, player=PLAYER)
+    for exploring, spread, kept in ((True, 0.5, persistence), (False, 0.1, 0.0)):
+        engine = Latents(policy)
+        planner, rng = Planner(policy.layout, acting, engine, has_critic=False), np.random.default_rng(0)
+        vector = small_data(policy.layout, 1)[0][0].numpy()
+        for _ in range(3000):
+            planner.plan(vector, rng, exploring=exploring)
+        latents = np.array(engine.seen)[100:]
+        now, before = latents[1:].ravel(), latents[:-1].ravel()
+        assert np.corrcoef(now, before)[0, 1] == pytest.approx(kept, abs=0.05)
+        assert latents.std() == pytest.approx(spread, rel=0.1)
+
+
+def test_without_a_temperature_of_its_own_exploring_has_that_of_acting() -> None:
     policy = small_policy()
     engine = Latents(policy)
-    acting = ActingConfig(temperature=0.5, persistence=persistence, player=PLAYER)
-    planner, rng = Planner(policy.layout, acting, engine, has_critic=False), np.random.default_rng(0)
+    planner = Planner(policy.layout, ActingConfig(temperature=0.3, player=PLAYER), engine, has_critic=False)
     vector = small_data(policy.layout, 1)[0][0].numpy()
-    for _ in range(3000):
-        planner.plan(vector, rng)
-    latents = np.array(engine.seen)[100:]
-    now, before = latents[1:].ravel(), latents[:-1].ravel()
-    assert np.corrcoef(now, before)[0, 1] == pytest.approx(persistence, abs=0.05)
-    assert latents.std() == pytest.approx(0.5, abs=0.05)
+    for exploring in (True, False):
+        planner.plan(vector, np.random.default_rng(0), exploring=exploring)
+    assert np.array_equal(*engine.seen)
 
 
 def test_more_candidates_get_better_values_and_the_unlikely_are_left_out() -> None:

@@ -1,10 +1,10 @@
 """Online RL of a distilled student on the twin, over ROS: `./sernf run python bench/cube/online.py STUDENT --out runs/cube_ros`.
 
 A running graph, as in `./sernf up task:=cube physics:=twin`. The student acts for a while as well as it can, then explores; the
-critic is warmed up on what was recorded, by the service `learner/train`; then online RL trains while the policy explores, every
-new version swapped into it live, until the robot time is used up. At last the best version on the way is loaded again and acts
-for a while as well as it can: the way back from a dip. Robot time is all time in which the policy acts on the cube. Writes
-rollouts.json, curve.png, the last and the best weights.
+critic is warmed up and offline RL done on what was recorded, by the service `learner/train`; then online RL trains while the
+policy explores, every new version swapped into it live, until the robot time is used up. At last the best version on the way is
+loaded again and acts for a while as well as it can: the way back from a dip. Robot time is all time in which the policy acts on
+the cube. Writes rollouts.json, curve.png, the last and the best weights.
 """
 
 from __future__ import annotations
@@ -53,12 +53,14 @@ def main() -> None:
     for source, target in zip(both_files(options.student), both_files(student), strict=True):
         shutil.copyfile(source, target)
     run = Run(out, options.seed)
-    settings = [part for item in [f"online_episodes={MOST_ROLLOUTS}", *options.set] for part in ("--set", item)]
+    settings = [part for item in options.set for part in ("--set", item)]
     with Graph(run.arguments(student), out / "bringup.log"):
         run.act("student", options.test_minutes, weights=student)
         run.act("warm-up", options.warmup_minutes, explore=True)
-        _sernf("finetune", "--stage", "critic_warmup", "--data", str(run.episodes), "--parent", str(student), "--seed", run.seed)
-        _sernf("finetune", "--stage", "online_rl", "--data", str(run.episodes), "--no-wait", "--seed", run.seed, *settings)
+        for stage, parent in (("critic_warmup", ["--parent", str(student)]), ("offline_rl", [])):
+            _sernf("finetune", "--stage", stage, "--data", str(run.episodes), "--seed", run.seed, *parent, *settings)
+        online = [*settings, "--set", f"online_episodes={MOST_ROLLOUTS}"]
+        _sernf("finetune", "--stage", "online_rl", "--data", str(run.episodes), "--no-wait", "--seed", run.seed, *online)
         run.act("online", options.online_minutes, explore=True)
         _sernf("finetune", "--cancel", "running")
         for name, sha256 in (("last", run.rollouts[-1].sha256), ("best", best_version(run.of("online")))):

@@ -1,9 +1,9 @@
 """What online RL adds to distilled students on the twin: `./sernf run python bench/cube/study.py STUDENT... --out runs/cube_rl`.
 
-For each student: test rollouts as it is; rollouts from which its critic is warmed up; then online RL, rollout by rollout, until
-the robot time is used up; test rollouts with the last weights. All in simulation without ROS, through the same chunk player and
-safety filter. Robot time of the warm-up counts too. Finished parts are kept in the output folder; the same command goes on where
-it was interrupted.
+For each student: test rollouts as it is; exploring, from which its critic is warmed up and offline RL learns; then online RL,
+rollout by rollout, until the robot time is used up; test rollouts with the last weights. All in simulation without ROS, through
+the same chunk player and safety filter. Robot time of the warm-up counts too. Finished parts are kept in the output folder; the
+same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from robot_minutes import WINDOW_S, Rollout, level
 
-from sernf_learner.episode import Ending
+from sernf_learner.episode import Ending, Episode
 from sernf_learner.evaluation import EvaluationPlan, report
 from sernf_learner.learning_config import task_config
 from sernf_learner.session import TrainingSession, train_to_file
@@ -92,8 +92,12 @@ class SeedStudy:
         """All parts in turn."""
         self._test("imitation", self.student, self.config.imitation_acting)
         warmup = self._kept("warmup", self._warm_up)
-        self._train_critic([outcome.episode for outcome in warmup])
-        self._train_online([outcome.episode for outcome in warmup])
+        episodes = [outcome.episode for outcome in warmup]
+        critic, offline = self.folder / "critic_warmup.safetensors", self.folder / "offline_rl.safetensors"
+        train_to_file(critic, Stage.CRITIC_WARMUP, self.layout, episodes, self.config, load_checkpoint(self.student), self.seed)
+        train_to_file(offline, Stage.OFFLINE_RL, self.layout, episodes, self.config, load_checkpoint(critic), self.seed)
+        self._test("offline_rl", offline, self.config.acting)
+        self._train_online(episodes, offline)
         self._test("online_rl", self.folder / "online_rl.safetensors", self.config.acting)
 
     def _warm_up(self) -> list[Outcome]:
@@ -105,16 +109,11 @@ class SeedStudy:
             used_s += outcomes[-1].measures["lived_s"]
         return outcomes
 
-    def _train_critic(self, episodes: Sequence[Any]) -> None:
-        path, start = self.folder / "critic_warmup.safetensors", load_checkpoint(self.student)
-        train_to_file(path, Stage.CRITIC_WARMUP, self.layout, episodes, self.config, start, self.seed)
-
-    def _train_online(self, episodes: Sequence[Any]) -> None:
+    def _train_online(self, episodes: Sequence[Episode], start: Path) -> None:
         path = self.folder / "online_rl.safetensors"
         if path.with_suffix(".json").is_file():
             return
-        start = load_checkpoint(self.folder / "critic_warmup.safetensors")
-        session = TrainingSession(Stage.ONLINE_RL, self.layout, episodes, self.config, start, self.seed)
+        session = TrainingSession(Stage.ONLINE_RL, self.layout, episodes, self.config, load_checkpoint(start), self.seed)
         rollouts = list[Rollout]()
         used_s, last = 0.0, dict[str, float]()
         while used_s < 60.0 * self.budget.online_min:

@@ -37,9 +37,9 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         # There are no demonstrations, and chunks of its own were all broken off after two steps.
         "actor.nll_weight": 0.0,
         "actor.prior_weight": 1.0,
-        "actor.sharpness": 1.5,
+        "actor.sharpness": 3.0,
         "online_steps_per_episode": 60,
-        "online_schedule": 0.5,
+        "online_schedule": 0.3,
         # Only these steps are executed as they were planned: what was recorded after them the critic would take for their doing.
         "critic.steps": 3,
         "critic_warmup_steps": 800,

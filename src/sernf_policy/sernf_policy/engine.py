@@ -110,6 +110,10 @@ class Planner:
         self._engine = engine
         # A layout works its sizes out from its terms each time it is asked.
         self._observation_size, self._chunk_size = layout.observation_size, layout.chunk_size
+        self.forget()
+
+    def forget(self) -> None:
+        """What comes does not go on from what was explored before: it begins at the flow's middle and strays from there."""
         self._last = np.zeros(self._chunk_size, dtype=np.float32)
 
     def plan(self, vector: Array32, rng: np.random.Generator, *, exploring: bool = False) -> PlannedChunk:

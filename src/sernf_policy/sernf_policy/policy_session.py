@@ -174,6 +174,8 @@ class PolicySession:
             raise SessionError(f"expected weights before mode {mode.value}, there are none; load some with policy/load_weights")
         self._forget()
         self._monitor.reset()
+        if self.weights is not None:
+            self.weights.planner.forget()
         self.mode = mode
         self.trouble = self.alarm = ""
         return not mode.commands and self._handover.release(self._sync.bridge)

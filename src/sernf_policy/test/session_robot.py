@@ -45,6 +45,9 @@ class FakePlanner:
         steps = 0.001 * np.arange(self.layout.horizon)[:, None] + self.value
         return PlannedChunk(position_rad=commanded + steps, log_prob=240.0, q_value=math.nan, candidates=1, inference_s=0.001)
 
+    def forget(self) -> None:
+        self.explored.clear()
+
     def evidence(self, _vector: Any, _planned: PlannedChunk, executed: ExecutedChunk | None) -> Evidence:
         self.executed.append(executed)
         return Evidence(sampled_nats=self.nats)

@@ -68,7 +68,7 @@ def test_exploring_commands_too_and_the_planner_is_told() -> None:
     robot.run()
     assert robot.planner.explored and not any(robot.planner.explored)
     robot.session.set_mode(Mode.EXPLORE)
-    robot.planner.explored.clear()
+    assert robot.planner.explored == [], "what was explored before is forgotten"
     assert commands(robot.steps(8))
     assert robot.planner.explored and all(robot.planner.explored)
     assert robot.session.set_mode(Mode.HOLD), "the bridge is told, as after mode policy"

@@ -17,16 +17,22 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, kw_only=True)
 class RewardConfig:
     """`turning`: the object whose turning about the vertical is paid for, on and on; at `speed_rad_s` as much as can be earned.
-    Empty: success is paid for, once, at the end. `lost_s`: what was done so long before a failure is not imitated.
+    Empty: success is paid for, once, at the end. `span_s`: over how long turning is measured, half of it before and half of it
+    after each step: from one step to the next, what is seen of an object trembles more than it turns. `lost_s`: what was done so
+    long before a failure is not imitated.
     """
 
     turning: str = ""
     speed_rad_s: float = 1.5
+    span_s: float = 0.2
     lost_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.speed_rad_s <= 0.0 or self.lost_s < 0.0:
-            raise ValueError(f"expected speed_rad_s above 0 and lost_s of 0 or more, got {self.speed_rad_s} and {self.lost_s}")
+        for name in ("speed_rad_s", "span_s"):
+            if getattr(self, name) <= 0.0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if self.lost_s < 0.0:
+            raise ValueError(f"lost_s: expected 0 or more, got {self.lost_s}")
 
     @property
     def goes_on(self) -> bool:
@@ -37,8 +43,8 @@ class RewardConfig:
 def step_rewards(episode: Episode, config: RewardConfig, gamma: float) -> Array:
     """Reward (T,) of each step; raises LayoutError when the object is missing.
 
-    Turning pays `(1 - gamma) * clip(turned / (speed_rad_s * period), -1, 1)` a step, by the object's poses as they were
-    published; whoever turns at full speed for ever is worth 1.
+    Turning pays `(1 - gamma) * clip(speed / speed_rad_s, -1, 1)` a step, by the object's poses as they were published; whoever
+    turns at full speed for ever is worth 1.
     """
     if config.turning:
         return (1.0 - gamma) * _turning(episode, config)
@@ -55,6 +61,8 @@ def _turning(episode: Episode, config: RewardConfig) -> Array:
     quaternions = episode.object_pose[:, episode.objects.index(config.turning), 3:]
     frames = np.array([quaternion_to_matrix(quaternion) for quaternion in quaternions])
     yaw = np.unwrap(np.arctan2(frames[:, 1, 0], frames[:, 0, 0]))
-    turned = np.diff(yaw, append=yaw[-1])
-    speed: Array = np.clip(turned / (config.speed_rad_s * episode.step_period_s), -1.0, 1.0)
-    return speed
+    reach, steps = max(1, round(config.span_s / (2.0 * episode.step_period_s))), np.arange(len(yaw))
+    before, after = np.maximum(steps - reach, 0), np.minimum(steps + reach, len(yaw) - 1)
+    speed = (yaw[after] - yaw[before]) / (np.maximum(after - before, 1) * episode.step_period_s)
+    share: Array = np.clip(speed / config.speed_rad_s, -1.0, 1.0)
+    return share

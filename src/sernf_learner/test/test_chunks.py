@@ -80,7 +80,7 @@ def test_an_episode_in_which_somebody_took_over_is_not_imitated() -> None:
     assert tabulate([helped], BUILDER, GAMMA).reward[-1] == 1.0
 
 
-TURNING = RewardConfig(turning="cube", speed_rad_s=2.0, lost_s=0.1)
+TURNING = RewardConfig(turning="cube", speed_rad_s=2.0, span_s=0.1, lost_s=0.1)
 
 
 def turned(yaw_rad: NDArray[np.float64], **values: Any) -> Episode:
@@ -92,9 +92,19 @@ def turned(yaw_rad: NDArray[np.float64], **values: Any) -> Episode:
 def test_turning_is_paid_for_by_the_step_over_whole_turns_and_never_more_than_1_in_all() -> None:
     yaw = 3.0 + np.cumsum([0.0, 0.05, 0.1, -0.05, 0.5, 0.0])
     rewards = step_rewards(turned(yaw), TURNING, GAMMA)
-    np.testing.assert_allclose(rewards / (1 - GAMMA), [0.5, 1.0, -0.5, 1.0, 0.0, 0.0], atol=1e-9)
+    np.testing.assert_allclose(rewards / (1 - GAMMA), [0.5, 0.75, 0.25, 1.0, 1.0, 0.0], atol=1e-9)
     for_ever = step_rewards(turned(0.2 * np.arange(500.0)), TURNING, GAMMA)
     assert for_ever @ GAMMA ** np.arange(500) == pytest.approx(1.0)
+
+
+def test_over_a_longer_span_trembling_counts_less_and_turning_as_much() -> None:
+    trembling = 0.02 * np.random.default_rng(0).standard_normal(400)
+    paid = {}
+    for span_s in (0.1, 0.2, 0.4):
+        config = RewardConfig(turning="cube", speed_rad_s=2.0, span_s=span_s)
+        paid[span_s] = step_rewards(turned(0.04 * np.arange(400.0) + trembling), config, GAMMA) / (1 - GAMMA)
+        assert paid[span_s].mean() == pytest.approx(0.4, abs=0.02)
+    assert paid[0.1].std() > 1.8 * paid[0.2].std() > 3.2 * paid[0.4].std()
 
 
 @pytest.mark.parametrize("ending", list(Ending))
@@ -107,7 +117,8 @@ def test_where_every_step_is_paid_for_only_a_failure_is_an_end(ending: Ending, s
     np.testing.assert_allclose(table.reward[: STEPS - HORIZON], a_chunk, rtol=1e-5)
     np.testing.assert_allclose(table.discount[: STEPS - HORIZON], GAMMA**HORIZON, rtol=1e-5)
     if ending is Ending.FAILURE:
-        assert (table.discount[STEPS - HORIZON :] == 0).all() and table.reward[-1] == 0
+        assert (table.discount[STEPS - HORIZON :] == 0).all()
+        assert table.reward[-1] == pytest.approx((1 - GAMMA) * 0.5), "the last step, and nothing after it"
 
 
 def test_where_every_step_is_paid_for_all_is_worth_imitating_but_what_led_to_a_failure() -> None:

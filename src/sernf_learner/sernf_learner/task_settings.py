@@ -31,14 +31,14 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         # to be found in it, if one of them is tried for as long as it takes to be felt.
         "imitation_acting.exploring_temperature": 0.5,
         "imitation_acting.persistence": 0.97,
-        "acting.exploring_temperature": 0.5,
+        "acting.exploring_temperature": 0.25,
         "acting.persistence": 0.97,
         "acting.candidates": 1,
         # There are no demonstrations, and chunks of its own were all broken off after two steps.
         "actor.nll_weight": 0.0,
         "actor.prior_weight": 1.0,
         "actor.sharpness": 3.0,
-        "online_steps_per_episode": 60,
+        "online_steps_per_episode": 300,
         "online_schedule": 0.3,
         # Only these steps are executed as they were planned: what was recorded after them the critic would take for their doing.
         "critic.steps": 3,

@@ -124,7 +124,9 @@ class SeedStudy:
             lost = outcome.episode.ending is Ending.FAILURE
             rollouts.append(Rollout(used_s, outcome.measures["lived_s"], outcome.measures["counted_rad"], lost))
             session.data.add(outcome.episode)
-            session.run(session.step + self.config.online_steps_per_episode, lambda step, metrics: last.update(metrics))
+            session.run(
+                session.step + self.config.online_steps_for(outcome.episode.seconds), lambda step, metrics: last.update(metrics)
+            )
             self._write("online", [dataclasses.asdict(rollout) for rollout in rollouts])
             recent = level([rollout for rollout in rollouts if rollout.end_s > used_s - WINDOW_S])
             sys.stderr.write(f"{self.folder.name}: {used_s / 60:.1f} min, rollout {len(rollouts)}: {recent}  {_shown(last)}\n")

@@ -97,7 +97,8 @@ class LearningConfig:
 
     `absolute_joints`: see sernf_policy.layout. `centring_share`: of imitation's steps, how many fit the flow's centre alone.
     `online_share`: of the critic's batches, what comes from the policy's rollouts; `imitated_online_share`: of the actor's, from
-    those that succeeded. `online_schedule`: share of the learning rates' schedule at which online RL stays.
+    those that succeeded. `online_rollout_s`: a rollout counts once for each time that it lasted so long, and at least once; 0:
+    once, however long. `online_schedule`: share of the learning rates' schedule at which online RL stays.
     """
 
     gamma: float = 0.99
@@ -111,6 +112,7 @@ class LearningConfig:
     offline_rl_steps: int = 500
     online_steps_per_episode: int = 20
     online_episodes: int = 15
+    online_rollout_s: float = 0.0
     online_schedule: float = 0.85
     online_share: float = 0.33
     imitated_online_share: float = 0.33
@@ -135,11 +137,16 @@ class LearningConfig:
         _check_positive(self, "batch", "horizon", "threads", "save_every", "gradient_norm")
         _check_positive(self, "imitation_steps", "critic_warmup_steps", "offline_rl_steps")
         _check_positive(self, "online_steps_per_episode", "online_episodes")
+        _check_not_negative(self, "online_rollout_s")
         if self.device not in DEVICES:
             raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {self.device!r}")
         for name in ("online_schedule", "online_share", "imitated_online_share", "held_out_share", "centring_share"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected at least 0 and less than 1, got {getattr(self, name)}")
+
+    def online_steps_for(self, rollout_s: float) -> int:
+        """Gradient steps of online RL for a rollout of `rollout_s`."""
+        return self.online_steps_per_episode * (max(1, round(rollout_s / self.online_rollout_s)) if self.online_rollout_s else 1)
 
     def layout(self, task: str) -> PolicyLayout:
         """What a new policy of `task` sees and does. Raises sernf_policy.layout.LayoutError."""

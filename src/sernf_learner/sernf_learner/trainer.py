@@ -21,6 +21,7 @@ import torch
 from sernf_learner.bag_reader import Reading
 from sernf_learner.curves import draw_curves
 from sernf_learner.data_set import check_usable, read_dataset
+from sernf_learner.episode import Episode
 from sernf_learner.episode_cache import CACHE_FOLDER, EpisodeCache
 from sernf_learner.guard import TrainingHalted
 from sernf_learner.learner_state import read_about, read_state, write_state
@@ -89,6 +90,8 @@ class _Training:
         )
         self._paths: dict[str, Path] = {}
         """rollouts that were taken in, by id"""
+        self._earned: dict[str, int] = {}
+        """gradient steps that each of them is worth"""
         self._means: Metrics = {}
         self._published_step = -1
         if before:
@@ -142,7 +145,7 @@ class _Training:
         """Take in what has been recorded; whether updates are due: so many for each rollout."""
         for path in agreed(self._new_episodes()):
             self._take_in(path)
-        if self._session.step < len(self._paths) * self._config.online_steps_per_episode:
+        if self._session.step < sum(self._earned.values()):
             return True
         if time.monotonic() - self._told_s >= REPORT_PERIOD_S:
             self._tell(f"waiting for rollouts: {len(self._paths)} taken in, weights are up to date")
@@ -151,19 +154,22 @@ class _Training:
     def _take_in(self, path: Path) -> None:
         """A new episode, or one whose label has changed. Those of the data set count no updates."""
         try:
-            self._add(path)
+            episode = self._add(path)
         except (EpisodeError, LayoutError) as error:
             self._session.data.remove(path.name)
             self._tell(f"{path.name} is left out: {error}")
         else:
             if path.name not in self._dataset:
                 self._paths[path.name] = path
+                self._earned[path.name] = self._config.online_steps_for(episode.seconds)
         self._save_state()
 
-    def _add(self, path: Path) -> None:
+    def _add(self, path: Path) -> Episode:
         info = read_episode(path)
         check_usable(info, self._layout.task)
-        self._session.data.add(EpisodeCache(path.parent / CACHE_FOLDER).read(info, self._reading), replace=True)
+        episode = EpisodeCache(path.parent / CACHE_FOLDER).read(info, self._reading)
+        self._session.data.add(episode, replace=True)
+        return episode
 
     def _note(self, metrics: Metrics) -> None:
         for name, value in metrics.items():
@@ -195,7 +201,7 @@ class _Training:
             return
         about = {
             "data_sha256": self._data_sha256, "dataset": self._dataset, "means": self._means,
-            "episodes": [str(path) for path in self._paths.values()],
+            "episodes": [str(path) for path in self._paths.values()], "earned": self._earned,
         }  # fmt: skip
         self._job.folder.mkdir(parents=True, exist_ok=True)
         write_state(self._job.folder / STATE, self._session.tensors(), {ABOUT: json.dumps(about)})
@@ -207,6 +213,7 @@ class _Training:
                 "start a new job (another --out)"
             )
         self._means = dict(before["means"])
+        self._earned = dict(before["earned"])
         for path in map(Path, before["episodes"]):
             self._paths[path.name] = path
             try:

@@ -36,11 +36,18 @@ def test_whoever_changes_one_setting_of_a_group_keeps_the_others() -> None:
         {"actor.unknown": 1}, {"unknown": 1}, {"batch": 0}, {"actor.every": 0}, {"actor.learning_rate": -1.0}, {"gamma": 1.0},
         {"critic_training.bootstrap": "x"}, {"critic_training.average": 0.0}, {"guard.patience": 0}, {"device": "tpu"},
         {"actor": 5, "actor.beta": 1.0}, {"offline_rl_steps": 0}, {"online_share": 1.0},
+        {"online_rollout_s": -1.0},
     ],
 )  # fmt: skip
 def test_impossible_settings_are_refused(overrides: dict[str, object]) -> None:
     with pytest.raises((ConfigError, ValueError), match=r"expected|unknown"):
         learning_config(overrides)
+
+
+@pytest.mark.parametrize(("rollout_s", "counted_s", "steps"), [(60.0, 0.0, 20), (3.0, 8.0, 20), (9.0, 8.0, 20), (60.0, 8.0, 160)])
+def test_a_rollout_that_lasted_is_worth_more_updates(rollout_s: float, counted_s: float, steps: int) -> None:
+    config = learning_config({"online_steps_per_episode": 20, "online_rollout_s": counted_s})
+    assert config.online_steps_for(rollout_s) == steps
 
 
 def test_the_device_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

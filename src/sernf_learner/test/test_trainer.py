@@ -22,7 +22,7 @@ from sernf_learner.trainer import CURVES, STATE, _Training, run_job
 from sernf_learner.training_job import Stage, TrainingJob
 from sernf_policy.checkpoint import load_checkpoint
 from sernf_policy.policy import ChunkPolicy
-from sernf_teleop.episodes import relabel
+from sernf_teleop.episodes import read_episode, relabel
 
 WAIT_S = 400.0
 STEPS = 8
@@ -71,6 +71,25 @@ def test_each_stage_goes_on_from_the_one_before(trained: dict[Stage, str], demos
     assert [Path(event["file"]).name for event in weights(events)] == [
         "j-online_rl-000003.safetensors", "j-online_rl-000006.safetensors"
     ]  # fmt: skip
+
+
+def test_long_rollouts_are_trained_on_for_longer_also_by_a_job_that_goes_on(
+    trained: dict[Stage, str], demos: Path, tmp_path: Path
+) -> None:
+    rollouts = [write_bag(tmp_path / "r", seed, source="policy") for seed in (20, 21)]
+    seconds = read_episode(rollouts[0]).seconds
+    settings = {"online_steps_per_episode": 1, "online_rollout_s": seconds / 3.0}
+    made = job(tmp_path / "job", Stage.ONLINE_RL, demos, trained[Stage.OFFLINE_RL], steps=20, **settings)
+    first = _Training(made, config(**settings), lambda event: None, lambda: False, lambda: [rollouts[0]])
+    first._may_train()
+    each = sum(first._earned.values())
+    first.close()
+    assert each in (2, 3, 4)
+    again = _Training(made, config(**settings), lambda event: None, lambda: False, lambda: [rollouts[1]])
+    assert sum(again._earned.values()) == each
+    again._may_train()
+    assert sum(again._earned.values()) == 2 * each
+    again.close()
 
 
 def test_a_relabelled_rollout_is_replaced_and_counts_no_further_updates(

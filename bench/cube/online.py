@@ -1,10 +1,10 @@
 """Online RL of a distilled student on the twin, over ROS: `./sernf run python bench/cube/online.py STUDENT --out runs/cube_ros`.
 
 A running graph, as in `./sernf up task:=cube physics:=twin`. The student acts for a while as well as it can, then explores; the
-critic is warmed up and offline RL done on what was recorded, by the service `learner/train`; then online RL trains while the
-policy explores, every new version swapped into it live, until the robot time is used up. At last the best version on the way is
-loaded again and acts for a while as well as it can: the way back from a dip. Robot time is all time in which the policy acts on
-the cube. Writes rollouts.json, curve.png, the last and the best weights.
+critic is warmed up and offline RL done on what was recorded, by the service `learner/train`; the result acts for a while as well
+as it can; then online RL trains while the policy explores, every new version swapped into it live, until the robot time is used
+up. At last the best version on the way is loaded again and acts for a while as well as it can: the way back from a dip. Robot
+time is all time in which the policy acts on the cube. Writes rollouts.json, curve.png, the last and the best weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sernf_policy.checkpoint_files import both_files
 from sernf_teleop.episodes import EpisodeInfo, list_episodes, messages, typestore_of
 
 DOMAIN = "95"
-AT_ONCE = 3
+AT_ONCE = 5
 """Rollouts between two looks at the clock."""
 MOST_ROLLOUTS = 1000
 
@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/cube_ros"))
     parser.add_argument("--warmup-minutes", type=float, default=4.0)
     parser.add_argument("--online-minutes", type=float, default=12.0)
-    parser.add_argument("--test-minutes", type=float, default=3.0, help="of the student, and of the best version")
+    parser.add_argument(
+        "--test-minutes", type=float, default=3.0, help="of the student, after offline RL, and of the best version"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of a setting of learning")
     options = parser.parse_args()
@@ -59,6 +61,7 @@ def main() -> None:
         run.act("warm-up", options.warmup_minutes, explore=True)
         for stage, parent in (("critic_warmup", ["--parent", str(student)]), ("offline_rl", [])):
             _sernf("finetune", "--stage", stage, "--data", str(run.episodes), "--seed", run.seed, *parent, *settings)
+        run.act("offline", options.test_minutes)
         online = [*settings, "--set", f"online_episodes={MOST_ROLLOUTS}"]
         _sernf("finetune", "--stage", "online_rl", "--data", str(run.episodes), "--no-wait", "--seed", run.seed, *online)
         run.act("online", options.online_minutes, explore=True)
@@ -111,7 +114,9 @@ class Run:
 
     def summary(self) -> str:
         """Phases, and the worst dip."""
-        lines = [f"{phase}: {level(self.of(phase))}" for phase in ("student", "warm-up", "online", "best") if self.of(phase)]
+        lines = [
+            f"{phase}: {level(self.of(phase))}" for phase in ("student", "warm-up", "offline", "online", "best") if self.of(phase)
+        ]
         return "\n".join([*lines, f"worst dip: {worst_dip(self.of('online'))}"])
 
     def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from numpy.typing import NDArray
 
 matplotlib.use("Agg")
 
 from matplotlib import pyplot
 
-WINDOW_S = 180.0
+WINDOW_S = 120.0
 """Robot time that is averaged over."""
 RESET_S = 10.0
 """What a drop costs in time: somebody has to put the cube back."""
+TESTS, EXPLORING = ("student", "offline", "best"), ("warm-up", "online")
+"""Phases in which the policy acts as well as it can, and in which it tries things out."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """`end_s`: robot time used so far; `sha256`: weights that acted first in it; `phase`: student, warm-up, online or best."""
+    """`end_s`: robot time used so far; `sha256`: weights that acted first in it; `phase`: one of TESTS or EXPLORING."""
 
     end_s: float
     lived_s: float
@@ -82,22 +83,22 @@ def best_version(rollouts: Sequence[Rollout]) -> str:
 
 
 def draw(seeds: Sequence[Sequence[Rollout]], picture: Path) -> None:
-    """One line a seed: turns and drops a minute against robot minutes; the dots are the best version that was loaded again."""
+    """One colour a seed: turns and drops a minute against robot minutes; lines while it explored, dots while it acted as well as
+    it could: the student, after offline RL, and the best version that was loaded again.
+    """
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 3))
     for number, rollouts in enumerate(seeds):
-        learning = [rollout for rollout in rollouts if rollout.phase != "best"]
-        curve = windows(learning)
-        minutes: NDArray[np.float64] = np.array([at for at, _ in curve])
-        again = [rollout for rollout in rollouts if rollout.phase == "best"]
+        colour, label = f"C{number}", f"seed {number}"
         for axis, name in zip(axes, ("turns_per_minute", "drops_per_minute"), strict=True):
-            (line,) = axis.plot(minutes, [getattr(seen, name) for _, seen in curve], linewidth=1.3, label=f"seed {number}")
-            if again:
-                axis.plot(again[-1].end_s / 60.0, getattr(level(again), name), "o", color=line.get_color(), markersize=5)
-    warm_min = max((one.end_s / 60.0 for rollouts in seeds for one in rollouts if one.phase == "warm-up"), default=0.0)
+            for phase in EXPLORING:
+                curve = windows([rollout for rollout in rollouts if rollout.phase == phase])
+                axis.plot([at for at, _ in curve], [getattr(seen, name) for _, seen in curve], color=colour, linewidth=1.3)
+            tests = [[rollout for rollout in rollouts if rollout.phase == phase] for phase in TESTS]
+            dots = [(test[-1].end_s / 60.0, getattr(level(test), name)) for test in tests if test]
+            axis.plot([at for at, _ in dots], [seen for _, seen in dots], "o", color=colour, markersize=5, label=label)
     for axis, title in zip(axes, ("turns a minute, counted", "drops a minute"), strict=True):
-        axis.axvspan(0.0, warm_min, color="#e8e8e8", linewidth=0.0)
         axis.set_title(title, fontsize=9)
-        axis.set_xlabel("robot minutes (grey: the student, then exploring)", fontsize=8)
+        axis.set_xlabel("robot minutes", fontsize=8)
         axis.set_ylim(bottom=0.0)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=7)

@@ -246,7 +246,7 @@ class PolicyNode(SernfNode[PolicyNodeConfig]):
         try:
             self._check_active()
             if request.mode not in [mode.value for mode in Mode]:
-                raise SessionError(f"expected mode {', '.join(mode.value for mode in Mode)}, got '{request.mode}'")
+                raise SessionError(f"expected mode hold, policy, explore or shadow, got '{request.mode}'")
             self._set_mode(Mode(request.mode))
         except SessionError as error:
             on_the_way = f"; {self._store.loading} is on its way" if self._store.loading else ""

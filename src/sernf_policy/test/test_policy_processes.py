@@ -72,7 +72,7 @@ def test_it_starts_in_hold_and_says_what_it_runs(graph: PolicyGraph, weights: We
     assert graph.chunks == []
     refused = graph.set_mode("go")
     assert not refused.success
-    assert "hold, policy or shadow" in refused.message
+    assert "hold, policy, explore or shadow" in refused.message
 
 
 def test_in_mode_policy_the_bridge_follows_its_chunks(graph: PolicyGraph, weights: Weights) -> None:

@@ -45,25 +45,31 @@ class OfflineRL:
 def actor_step(learner: LearnerState, data: TrainingData, share_done: float) -> Metrics:
     """One step of the actor; online RL shares it."""
     actor = learner.config.actor
-    critic, target = learner.critics()
     loss, metrics = torch.zeros((), device=learner.device), Metrics()
     if actor.nll_weight > 0.0:
-        imitated, metrics = _imitated(learner, data)
-        loss = loss + actor.nll_weight * imitated
-    # Not only where it went well: what leads away from a drop is to be learnt where drops began.
+        imitated, more = _imitated(learner, data)
+        loss, metrics = loss + actor.nll_weight * imitated, metrics | more
+    if actor.q_weight > 0.0 or actor.prior_weight > 0.0:
+        guided, more = _guided(learner, data)
+        loss, metrics = loss + guided, metrics | more
+    metrics["actor_gradient"] = learner.step_actor(loss, share_done)
+    return metrics
+
+
+def _guided(learner: LearnerState, data: TrainingData) -> tuple[Tensor, Metrics]:
+    """What the critic says, not only where it went well: what leads away from a drop is to be learnt where drops began."""
+    actor, (critic, target) = learner.config.actor, learner.critics()
+    loss, metrics = torch.zeros((), device=learner.device), Metrics()
     seen = data.windows(learner.config.batch).vector
     if actor.q_weight > 0.0:
-        following, more = value_gradient_loss(learner.actor, critic, seen, actor.temperature)
+        following, metrics = value_gradient_loss(learner.actor, critic, seen, actor.temperature)
         loss = loss + actor.q_weight * following
-        metrics |= more
     if actor.prior_weight > 0.0 and learner.frozen is not None:
         chosen, more = prior_loss(
             learner.actor, learner.frozen, target, seen, candidates=actor.prior_candidates, sharpness=actor.sharpness
         )
-        loss = loss + actor.prior_weight * chosen
-        metrics |= more
-    metrics["actor_gradient"] = learner.step_actor(loss, share_done)
-    return metrics
+        loss, metrics = loss + actor.prior_weight * chosen, metrics | more
+    return loss, metrics
 
 
 def _imitated(learner: LearnerState, data: TrainingData) -> tuple[Tensor, Metrics]:

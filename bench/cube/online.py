@@ -114,9 +114,8 @@ class Run:
 
     def summary(self) -> str:
         """Phases, and the worst dip."""
-        lines = [
-            f"{phase}: {level(self.of(phase))}" for phase in ("student", "warm-up", "offline", "online", "best") if self.of(phase)
-        ]
+        phases = dict.fromkeys(rollout.phase for rollout in self.rollouts)
+        lines = [f"{phase}: {level(self.of(phase))}" for phase in phases]
         return "\n".join([*lines, f"worst dip: {worst_dip(self.of('online'))}"])
 
     def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:

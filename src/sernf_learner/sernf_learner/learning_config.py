@@ -49,6 +49,10 @@ class ActorConfig:
     def __post_init__(self) -> None:
         _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "prior_candidates", "every", "temperature")
         _check_not_negative(self, "weight_decay", "nll_weight", "q_weight", "prior_weight", "sharpness", "beta")
+        if not self.nll_weight + self.q_weight + self.prior_weight > 0.0:
+            raise ValueError(
+                "nll_weight, q_weight, prior_weight: expected one above 0 at least, got none; nothing would be learnt"
+            )
         _check_rate(self)
 
 

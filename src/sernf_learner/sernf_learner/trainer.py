@@ -213,11 +213,11 @@ class _Training:
                 "start a new job (another --out)"
             )
         self._means = dict(before["means"])
-        self._earned = dict(before["earned"])
+        self._earned = dict(before.get("earned", {}))  # a job that an earlier version began has none
         for path in map(Path, before["episodes"]):
             self._paths[path.name] = path
             try:
-                self._add(path)
+                self._earned.setdefault(path.name, self._config.online_steps_for(self._add(path).seconds))
             except (EpisodeError, LayoutError) as error:
                 self._report({
                     "event": "progress", "step": 0, "total": 0, "eta_s": -1.0, "metrics": {},

@@ -36,7 +36,7 @@ def test_whoever_changes_one_setting_of_a_group_keeps_the_others() -> None:
         {"actor.unknown": 1}, {"unknown": 1}, {"batch": 0}, {"actor.every": 0}, {"actor.learning_rate": -1.0}, {"gamma": 1.0},
         {"critic_training.bootstrap": "x"}, {"critic_training.average": 0.0}, {"guard.patience": 0}, {"device": "tpu"},
         {"actor": 5, "actor.beta": 1.0}, {"offline_rl_steps": 0}, {"online_share": 1.0},
-        {"online_rollout_s": -1.0},
+        {"online_rollout_s": -1.0}, {"actor.nll_weight": 0.0},
     ],
 )  # fmt: skip
 def test_impossible_settings_are_refused(overrides: dict[str, object]) -> None:

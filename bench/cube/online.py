@@ -3,8 +3,9 @@
 A running graph, as in `./sernf up task:=cube physics:=twin`. The student acts for a while as well as it can, then explores; the
 critic is warmed up and offline RL done on what was recorded, by the service `learner/train`; the result acts for a while as well
 as it can; then online RL trains while the policy explores, every new version swapped into it live, until the robot time is used
-up. At last the best version on the way is loaded again and acts for a while as well as it can: the way back from a dip. Robot
-time is all time in which the policy acts on the cube. Writes rollouts.json, curve.png, the last and the best weights.
+up. Then the last version acts for a while as well as it can, and the best version on the way, which is loaded again: the way back
+from a dip. Robot time is all time in which the policy acts on the cube. Writes rollouts.json, curve.png, the last and
+the best weights; online_table.py puts several seeds together.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from sernf_policy.checkpoint_files import both_files
 from sernf_teleop.episodes import EpisodeInfo, list_episodes, messages, typestore_of
 
 DOMAIN = "95"
-AT_ONCE = 5
-"""Rollouts between two looks at the clock."""
+FIRST, MOST_AT_ONCE = 4, 20
+"""Rollouts between two looks at the clock: at first, and at most; else as many as are likely to use up what is left."""
 MOST_ROLLOUTS = 1000
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--warmup-minutes", type=float, default=4.0)
     parser.add_argument("--online-minutes", type=float, default=12.0)
     parser.add_argument(
-        "--test-minutes", type=float, default=3.0, help="of the student, after offline RL, and of the best version"
+        "--test-minutes", type=float, default=3.0, help="of the student, after offline RL, of the last and the best version"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of a setting of learning")
@@ -69,6 +70,7 @@ def main() -> None:
         for name, sha256 in (("last", run.rollouts[-1].sha256), ("best", best_version(run.of("online")))):
             for source, target in zip(both_files(run.weights(sha256)), both_files(out / f"{name}.safetensors"), strict=True):
                 shutil.copyfile(source, target)
+        run.act("last", options.test_minutes, weights=out / "last.safetensors")
         run.act("best", options.test_minutes, weights=out / "best.safetensors")
     sys.stderr.write(run.summary() + "\n")
 
@@ -91,10 +93,11 @@ class Run:
 
     def act(self, phase: str, minutes: float, weights: Path | None = None, *, explore: bool = False) -> None:
         """Rollouts in the running graph until `minutes` of robot time have been used in this phase; `weights` loaded first."""
-        while sum(rollout.lived_s for rollout in self.of(phase)) < 60.0 * minutes:
+        while left_s := max(0.0, 60.0 * minutes - sum(rollout.lived_s for rollout in self.of(phase))):
             more = [*(["--weights", str(weights)] if weights else []), *(["--explore"] if explore else [])]
             scene = self._scene + len(self.rollouts)
-            _sernf("rollouts", "--graph", "running", "--task", "cube", "--episodes", str(AT_ONCE), "--seed", str(scene), *more)
+            count = str(self._at_once(phase, left_s))
+            _sernf("rollouts", "--graph", "running", "--task", "cube", "--episodes", count, "--seed", str(scene), *more)
             weights = None
             for episode in list_episodes(self.episodes)[len(self.rollouts) :]:
                 self.rollouts.append(self._rollout(episode, phase))
@@ -117,6 +120,10 @@ class Run:
         phases = dict.fromkeys(rollout.phase for rollout in self.rollouts)
         lines = [f"{phase}: {level(self.of(phase))}" for phase in phases]
         return "\n".join([*lines, f"worst dip: {worst_dip(self.of('online'))}"])
+
+    def _at_once(self, phase: str, left_s: float) -> int:
+        lived_s = [rollout.lived_s for rollout in self.of(phase)]
+        return min(max(int(left_s * len(lived_s) / sum(lived_s)), 1), MOST_AT_ONCE) if lived_s else FIRST
 
     def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:
         outcome = outcome_of(episode)

@@ -17,7 +17,7 @@ WINDOW_S = 120.0
 """Robot time that is averaged over."""
 RESET_S = 10.0
 """What a drop costs in time: somebody has to put the cube back."""
-TESTS, EXPLORING = ("student", "offline", "best"), ("warm-up", "online")
+TESTS, EXPLORING = ("student", "offline", "last", "best"), ("warm-up", "online")
 """Phases in which the policy acts as well as it can, and in which it tries things out."""
 
 
@@ -84,7 +84,7 @@ def best_version(rollouts: Sequence[Rollout]) -> str:
 
 def draw(seeds: Sequence[Sequence[Rollout]], picture: Path) -> None:
     """One colour a seed: turns and drops a minute against robot minutes; lines while it explored, dots while it acted as well as
-    it could: the student, after offline RL, and the best version that was loaded again.
+    it could: the student, after offline RL, the last version, and the best one, loaded again.
     """
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 3))
     for number, rollouts in enumerate(seeds):

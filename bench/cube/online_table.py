@@ -6,18 +6,21 @@ Intervals, all 95 %: of a seed by resampling its rollouts; of all seeds by Stude
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from robot_minutes import Rollout, draw, level, worst_dip
+from robot_minutes import ONLINE, Rollout, draw, level, read, worst_dip
 
 PHASES = {
-    "student": "the student", "warm-up": "exploring, nothing learnt yet", "offline": "after offline RL",
-    "online": "exploring, online RL", "last": "last version", "best": "best version, loaded again",
-}  # fmt: skip
+    "student": "the student",
+    "warm-up": "exploring, nothing learnt yet",
+    "offline": "after offline RL",
+    "online": "while online RL trains",
+    "last": "last version",
+    "best": "best version, loaded again",
+}
 STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}
 """97.5 % quantile for the mean of so many figures."""
 RESAMPLED = 4000
@@ -35,11 +38,6 @@ def main() -> None:
     sys.stdout.write("\n".join(table(seeds)) + "\n")
     if options.picture:
         draw(seeds, options.picture)
-
-
-def read(run: Path) -> list[Rollout]:
-    """Raises FileNotFoundError."""
-    return [Rollout(**row) for row in json.loads((run / "rollouts.json").read_text(encoding="utf8"))]
 
 
 def turns(rollouts: Sequence[Rollout]) -> float:
@@ -84,10 +82,10 @@ def _mean(figures: Sequence[float]) -> str:
 
 
 def _dip(seed: Sequence[Rollout]) -> str:
-    dip = worst_dip([one for one in seed if one.phase == "online"])
+    dip = worst_dip([one for one in seed if one.phase == ONLINE])
     if dip is None:
         return "none"
-    return f"{dip[1].turns_per_minute:.1f}, {dip[1].drops_per_minute:.1f} at {dip[0]:.0f} min"
+    return f"{dip.level.turns_per_minute:.1f}, {dip.level.drops_per_minute:.1f} at {dip.minutes:.0f} min"
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class SeedStudy:
         while used_s < 60.0 * self.budget.online_min:
             learner = session.learner
             engine = EagerEngine(learner.average, learner.critic_target)
-            outcome = self._rollout(engine, self.config.acting, ONLINE_SEED + 10_000 * self.seed + len(rollouts), exploring=True)
+            outcome = self._rollout(engine, self.config.acting, ONLINE_SEED + 10_000 * self.seed + len(rollouts))
             used_s += outcome.measures["lived_s"]
             lost = outcome.episode.ending is Ending.FAILURE
             rollouts.append(Rollout(used_s, outcome.measures["lived_s"], outcome.measures["counted_rad"], lost))

@@ -26,14 +26,14 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         # What the teacher shows keeps just so far from the joints' limits; beyond them the safety filter would change it.
         "policy.margin": 0.03,
         "imitation_acting.temperature": 0.1,
-        "acting.temperature": 0.1,
+        # The middle of a wide flow lies between ways of going on, and there fingers stand still: one of many, by the critic.
+        "acting.temperature": 0.5,
+        "acting.candidates": 16,
+        "acting.density_quantile": 0.0,
         # The flow is as wide as the teacher's answers to what the student cannot see, such as a heavier cube: there is something
         # to be found in it, if one of them is tried for as long as it takes to be felt.
         "imitation_acting.exploring_temperature": 0.5,
         "imitation_acting.persistence": 0.97,
-        "acting.exploring_temperature": 0.25,
-        "acting.persistence": 0.97,
-        "acting.candidates": 1,
         # There are no demonstrations, and chunks of its own were all broken off after two steps.
         "actor.nll_weight": 0.0,
         "actor.prior_weight": 1.0,
@@ -44,7 +44,7 @@ TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         # Only these steps are executed as they were planned: what was recorded after them the critic would take for their doing.
         "critic.steps": 3,
         "critic_warmup_steps": 1500,
-        "offline_rl_steps": 1500,
+        "offline_rl_steps": 2500,
         "critic_training.average": 0.03,
         "actor.average": 0.02,
         "gamma": 0.98,

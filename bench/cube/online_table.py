@@ -52,7 +52,7 @@ def drops(rollouts: Sequence[Rollout]) -> float:
 
 def table(seeds: Sequence[Sequence[Rollout]]) -> list[str]:
     """Markdown: a row a phase, a column a seed and one for all; then gain, worst dip and robot time of each seed."""
-    heads = [f"seed {number}" for number in range(len(seeds))]
+    heads = [f"run {number}" for number in range(1, len(seeds) + 1)]
     lines = ["| turns, drops a minute | " + " | ".join([*heads, "all seeds"]) + " |", "|---" * (len(seeds) + 2) + "|"]
     for phase, title in PHASES.items():
         found = [[one for one in seed if one.phase == phase] for seed in seeds]
@@ -77,7 +77,9 @@ def _resampled(rollouts: Sequence[Rollout], figure: Figure) -> str:
 
 
 def _mean(figures: Sequence[float]) -> str:
-    half = STUDENT_T[len(figures)] * np.std(figures, ddof=1) / len(figures) ** 0.5 if len(figures) in STUDENT_T else np.nan
+    if len(figures) not in STUDENT_T:
+        return f"**{np.mean(figures):.1f}**"
+    half = STUDENT_T[len(figures)] * np.std(figures, ddof=1) / len(figures) ** 0.5
     return f"**{np.mean(figures):.1f}** ± {half:.1f}"
 
 

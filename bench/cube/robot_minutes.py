@@ -104,7 +104,7 @@ def draw(seeds: Sequence[Sequence[Rollout]], picture: Path) -> None:
     """
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 3))
     for number, rollouts in enumerate(seeds):
-        colour, label = f"C{number}", f"seed {number}"
+        colour, label = f"C{number}", f"run {number + 1}"
         for axis, name in zip(axes, ("turns_per_minute", "drops_per_minute"), strict=True):
             for phase, style in ((EXPLORING, "--"), (ONLINE, "-")):
                 curve = windows([rollout for rollout in rollouts if rollout.phase == phase])
@@ -119,7 +119,7 @@ def draw(seeds: Sequence[Sequence[Rollout]], picture: Path) -> None:
         axis.set_ylim(bottom=0.0)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=7)
-    axes[0].legend(fontsize=7)
+    axes[0].legend(fontsize=7, loc="center right")
     figure.tight_layout()
     figure.savefig(picture, dpi=80)
     pyplot.close(figure)

@@ -54,6 +54,8 @@ def main() -> None:
     out = options.out.resolve()
     student = out / "student.safetensors"
     out.mkdir(parents=True, exist_ok=True)
+    if student.is_file() and student.read_bytes() != both_files(options.student)[0].read_bytes():
+        parser.error(f"--out: expected a new folder or a run of this student, got {out} with a run of another; choose another")
     _copy(options.student, student)
     run = Run(out, options.seed, [part for item in options.set for part in ("--set", item)])
     with Graph(run.arguments(student), out / "bringup.log"):
@@ -78,6 +80,8 @@ class Run:
         self.episodes, self.learner = out / "episodes", out / "learner"
         self.rollouts = read(out) if (out / ROLLOUTS).is_file() else []
         self._scene = 5_000_000 + 10_000 * seed
+        # What was recorded while the run was interrupted belongs to no phase.
+        self._take_in("interrupted")
 
     def arguments(self, student: Path) -> dict[str, object]:
         """Of bringup."""
@@ -152,9 +156,16 @@ class Run:
         count = min(max(int(left_s * len(lived_s) / sum(lived_s)), 1), MOST_AT_ONCE) if lived_s else FIRST
         scene = str(self._scene + len(self.rollouts))
         _sernf("rollouts", "--graph", "running", "--task", "cube", "--episodes", str(count), "--seed", scene, *arguments)
-        for episode in list_episodes(self.episodes)[len(self.rollouts) :]:
-            self.rollouts.append(self._rollout(episode, phase))
+        self._take_in(phase)
         self._write()
+
+    def _take_in(self, phase: str) -> None:
+        recorded = list_episodes(self.episodes)
+        if len(recorded) < len(self.rollouts):
+            raise FileNotFoundError(
+                f"{self.episodes}: expected {len(self.rollouts)} episodes as in {ROLLOUTS}, got {len(recorded)}"
+            )
+        self.rollouts += [self._rollout(episode, phase) for episode in recorded[len(self.rollouts) :]]
 
     def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:
         outcome = outcome_of(episode)

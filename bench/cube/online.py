@@ -32,7 +32,7 @@ from sernf_policy.checkpoint_files import both_files
 from sernf_teleop.episodes import EpisodeInfo, list_episodes, messages, typestore_of
 
 DOMAIN = "95"
-FIRST, MOST_AT_ONCE = 4, 20
+FIRST, MOST_AT_ONCE = 4, 6
 """Rollouts between two looks at the clock: at first, and at most; else as many as are likely to use up what is left."""
 MOST_ROLLOUTS = 1000
 
@@ -165,7 +165,8 @@ class Run:
             raise FileNotFoundError(
                 f"{self.episodes}: expected {len(self.rollouts)} episodes as in {ROLLOUTS}, got {len(recorded)}"
             )
-        self.rollouts += [self._rollout(episode, phase) for episode in recorded[len(self.rollouts) :]]
+        for episode in recorded[len(self.rollouts) :]:
+            self.rollouts.append(self._rollout(episode, phase))
 
     def _rollout(self, episode: EpisodeInfo, phase: str) -> Rollout:
         outcome = outcome_of(episode)

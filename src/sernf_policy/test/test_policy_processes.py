@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ def spoil(kind: str, weights: Weights, folder: Path) -> tuple[Path, str]:
         for source, target in zip(both_files(weights.b), both_files(bad), strict=True):
             shutil.copy(source, target)
     if kind == "not_finite":
-        forge(bad, tensors=lambda tensors: next(iter(tensors.values())).view(-1)[:1].fill_(float("nan")))
+        forge(bad, tensors=lambda tensors: tensors[min(n for n in tensors if tensors[n].is_floating_point())].fill_(math.nan))
     elif kind == "wrong_layout":
         forge(bad, content=lambda content: content["layout"]["joint_names"].__setitem__(0, "elbow"))
     elif kind == "truncated":

@@ -9,8 +9,12 @@ import numpy as np
 from sernf_robot.kinematics import Kinematics
 from sernf_sim.demonstrators.demonstrator import Demonstrator, Observation
 from sernf_sim.demonstrators.duck import DuckDemonstrator
+from sernf_sim.demonstrators.scissors import ScissorsDemonstrator
 
-DEMONSTRATORS: dict[str, Callable[[Kinematics, np.random.Generator], Demonstrator]] = {"duck": DuckDemonstrator}
+DEMONSTRATORS: dict[str, Callable[[Kinematics, np.random.Generator], Demonstrator]] = {
+    "duck": DuckDemonstrator,
+    "scissors": ScissorsDemonstrator,
+}
 """Task's name -> constructor."""
 
 

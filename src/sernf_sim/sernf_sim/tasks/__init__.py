@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from sernf_sim.tasks.cube import CubeTask
 from sernf_sim.tasks.duck import DuckTask
+from sernf_sim.tasks.scissors import ScissorsTask
 from sernf_sim.tasks.task import Judgement, Task, TaskStatus
 
-TASKS: dict[str, Callable[[], Task]] = {"cube": CubeTask, "duck": DuckTask}
+TASKS: dict[str, Callable[[], Task]] = {"cube": CubeTask, "duck": DuckTask, "scissors": ScissorsTask}
 """Name -> constructor without arguments."""
 
 

@@ -55,7 +55,9 @@ ARGUMENTS = {
         default="auto", choices=["auto", "sim", "mock", "orca"], description="Backend of the hand; auto: the one of the robot."
     ),
     "task": Argument(
-        default="duck", choices=["duck", "cube"], description="Task: the scene in simulation, and what episodes are filed under."
+        default="duck",
+        choices=["duck", "cube", "scissors"],
+        description="Task: the scene in simulation, and what episodes are filed under.",
     ),
     "physics": Argument(
         default="nominal",
@@ -95,7 +97,11 @@ ARGUMENTS = {
         description="Run teleop. auto: unless the operator is none, or keyboard, which needs a terminal of its own.",
     ),
     "recorder": Argument(default="true", choices=SWITCH, description="Run the episode recorder."),
-    "cameras": Argument(default="false", choices=SWITCH, description="Render the simulation's cameras, in a process apart."),
+    "cameras": Argument(
+        default="auto",
+        choices=AUTO_SWITCH,
+        description="Render the simulation's cameras, in a process apart. auto: where the policy of the task sees through them.",
+    ),
     "headless": Argument(default="true", choices=SWITCH, description="false: show the simulation in a window."),
     "episodes": Argument(default="runs/episodes", description="Directory of recorded episodes; created when missing."),
     "config": Argument(
@@ -108,8 +114,10 @@ ARGUMENTS = {
 }
 
 
-DEMONSTRATED = ("duck",)
+DEMONSTRATED = ("duck", "scissors")
 """Tasks with a scripted demonstrator."""
+SEEN = ("scissors",)
+"""Tasks whose policies see through cameras."""
 
 
 class ArgumentError(RuntimeError):
@@ -177,7 +185,7 @@ def read_arguments(values: dict[str, str]) -> Bringup:
         learner=_settle(values["learner"], is_installed("sernf_learner", "learner_node")),
         teleop=_settle(values["teleop"], operator not in ("none", "keyboard")),
         recorder=values["recorder"] == "true",
-        cameras=values["cameras"] == "true",
+        cameras=_settle(values["cameras"], "sim" in (arm, hand) and values["task"] in SEEN),
         viewer=values["headless"] == "false",
         episodes=Path(values["episodes"]).expanduser().absolute(),
         config=Path(values["config"]).expanduser().absolute(),

@@ -34,18 +34,18 @@ from sernf_policy.engine import Planner
 from sernf_policy.runtime import EagerEngine
 from sernf_sim.physics import load_physics
 
-TASK, PHYSICS = "duck", "twin"
-DEMONSTRATIONS, ROLLOUTS = 30, 15
+PHYSICS = "twin"
+DEMONSTRATIONS, ROLLOUTS = {"duck": 30, "scissors": 40}, {"duck": 15, "scissors": 50}
 TEST_SEED, TUNING_SEED, ONLINE_SEED, DEMO_SEED = 1_000_000, 2_000_000, 3_000_000, 4_000_000
 """First scenes of each kind: no scene serves two purposes."""
 TEMPERATURES = (0.3, 0.5, 0.7)
-LAYOUT = task_config(TASK, {}).layout(TASK)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/study"))
+    parser.add_argument("--task", choices=sorted(DEMONSTRATIONS), default="duck")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--episodes", type=int, default=100, help="test rollouts of each stage")
     parser.add_argument("--tuning-episodes", type=int, default=8, help="rollouts for each temperature; 0: the configured one")
@@ -59,7 +59,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         for borrowed in (False, True):  # those that start from another's imitation come after it
             names = [name for name in options.variants if bool(VARIANTS[name].imitation_of) == borrowed]
-            jobs = [(name, seed, options.out, counts) for seed in options.seeds for name in names]
+            jobs = [(options.task, name, seed, options.out, counts) for seed in options.seeds for name in names]
             for name, seed, seconds in pool.map(_study_seed, jobs):
                 sys.stderr.write(f"{name}, seed {seed}: done after {seconds:.0f} s\n")
 
@@ -76,26 +76,28 @@ class Counts:
     acting: int
 
 
-def _study_seed(job: tuple[str, int, Path, Counts]) -> tuple[str, int, float]:
-    variant, seed, out, counts = job
+def _study_seed(job: tuple[str, str, int, Path, Counts]) -> tuple[str, int, float]:
+    task, variant, seed, out, counts = job
     began = time.monotonic()
     torch.set_num_threads(1)
-    SeedStudy(variant, seed, out, counts).run()
+    SeedStudy(task, variant, seed, out, counts).run()
     return variant, seed, time.monotonic() - began
 
 
 class SeedStudy:
     """One variant on one draw of demonstrations. Parts that are there already are not done again."""
 
-    def __init__(self, variant: str, seed: int, out: Path, counts: Counts) -> None:
-        self.variant, self.seed, self.counts = variant, seed, counts
-        self.config = task_config(TASK, VARIANTS[variant].overrides)
+    def __init__(self, task: str, variant: str, seed: int, out: Path, counts: Counts) -> None:
+        self.task, self.variant, self.seed, self.counts = task, variant, seed, counts
+        self.config = task_config(task, VARIANTS[variant].overrides)
+        self.layout = self.config.layout(task)
         self.folder = out / variant / f"seed{seed}"
         self.imitation_folder = out / (VARIANTS[variant].imitation_of or variant) / f"seed{seed}"
-        self.demos_folder = out / "demonstrations"
+        # Pictures are recorded as the policy sees them.
+        self.demos_folder = out / ("demonstrations_seen" if self.layout.cameras else "demonstrations")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.demos_folder.mkdir(parents=True, exist_ok=True)
-        self.rollouts = SimRollouts(TASK, load_physics(PHYSICS), step_period_s=LAYOUT.step_period_s)
+        self.rollouts = SimRollouts(task, load_physics(PHYSICS), step_period_s=self.layout.step_period_s)
 
     def run(self) -> None:
         """All stages in turn."""
@@ -112,25 +114,28 @@ class SeedStudy:
         self._test("online_rl", self.config.acting)
         if self.variant == "sernf" and self.counts.acting:
             for name, overrides in ACTING.items():
-                changed = task_config(TASK, {f"acting.{key}": value for key, value in overrides.items()})
+                changed = task_config(self.task, {f"acting.{key}": value for key, value in overrides.items()})
                 self._test("online_rl", changed.acting, self.counts.acting, suffix=f".{name}")
 
     def _demonstrate(self) -> list[Outcome]:
         first = DEMO_SEED + 1000 * self.seed
-        return [self.rollouts.run_demonstrator(scene) for scene in range(first, first + DEMONSTRATIONS)]
+        return [
+            self.rollouts.run_demonstrator(scene, cameras=self.layout.cameras)
+            for scene in range(first, first + DEMONSTRATIONS[self.task])
+        ]
 
     def _train(self, stage: Stage, parent: str, episodes: Sequence[Any]) -> None:
         path, start = self.folder / f"{stage.value}.safetensors", load_checkpoint(self._weights(parent)) if parent else None
-        train_to_file(path, stage, LAYOUT, episodes, self.config, start, self.seed)
+        train_to_file(path, stage, self.layout, episodes, self.config, start, self.seed)
 
     def _train_online(self, episodes: Sequence[Any]) -> None:
         path = self.folder / "online_rl.safetensors"
         if path.with_suffix(".json").is_file():
             return
         start = load_checkpoint(self.folder / "offline_rl.safetensors")
-        session = TrainingSession(Stage.ONLINE_RL, LAYOUT, episodes, self.config, start, self.seed)
+        session = TrainingSession(Stage.ONLINE_RL, self.layout, episodes, self.config, start, self.seed)
         results = []
-        for number in range(ROLLOUTS):
+        for number in range(ROLLOUTS[self.task]):
             learner = session.learner
             engine = EagerEngine(learner.average, learner.critic_target)
             outcome = self._rollout(engine, self.config.acting, ONLINE_SEED + 1000 * self.seed + number)
@@ -145,9 +150,11 @@ class SeedStudy:
         return folder / f"{stage}.safetensors"
 
     def _rollout(self, engine: EagerEngine, acting: ActingConfig, scene: int) -> Outcome:
-        planner = Planner(LAYOUT, acting, engine, has_critic=acting.candidates > 1)
+        planner = Planner(self.layout, acting, engine, has_critic=acting.candidates > 1)
         rng = np.random.default_rng([scene, 1])
-        return self.rollouts.run_policy(lambda vector: planner.plan(vector, rng).position_rad, LAYOUT, acting.player, scene)
+        return self.rollouts.run_policy(
+            lambda vector: planner.plan(vector, rng).position_rad, self.layout, acting.player, scene, planner.see
+        )
 
     def _tuned_acting(self) -> ActingConfig:
         """Imitation's best temperature on scenes of their own; the configured one where nothing is tuned."""
@@ -175,7 +182,7 @@ class SeedStudy:
     def _evaluate(self, stage: str, acting: ActingConfig, first_scene: int, count: int) -> dict[str, Any]:
         path = self._weights(stage)
         scenes = range(first_scene, first_scene + count)
-        plan = EvaluationPlan(task=TASK, weights=path, physics=PHYSICS, acting=acting, seeds=scenes)
+        plan = EvaluationPlan(task=self.task, weights=path, physics=PHYSICS, acting=acting, seeds=scenes)
         checkpoint = load_checkpoint(path)
         engine = EagerEngine(checkpoint.policy, checkpoint.critic if acting.candidates > 1 else None)
         outcomes = [self._rollout(engine, acting, scene) for scene in scenes]

@@ -8,6 +8,8 @@ from typing import Any
 
 import flow_matching as flow_matching  # enters the flow "flow_matching"
 
+from sernf_policy.layout import SEEN_OBSERVATION
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -32,6 +34,14 @@ VARIANTS = {
         text="the actor follows the critic alone",
         overrides={"actor.nll_weight": 0.0, "actor.q_weight": 1.0, "guard.patience": 1_000_000},
         imitation_of="sernf",
+    ),
+    "seen": Variant(
+        text="from two cameras and the joints instead of the objects' poses",
+        overrides={
+            "observation": SEEN_OBSERVATION,
+            "cameras": ({"name": "front"}, {"name": "wrist"}),
+            "augmentation.copies": 0,
+        },
     ),
     "no_augmentation": Variant(text="without copies of windows", overrides={"augmentation.copies": 0}),
 }

@@ -13,6 +13,7 @@ setup(
         "console_scripts": [
             "sim_camera_node = sernf_sim.sim_camera_node:main",
             "sim_viewer_node = sernf_sim.sim_viewer_node:main",
+            "video_camera_node = sernf_sim.video_camera_node:main",
         ]
     },
 )

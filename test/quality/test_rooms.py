@@ -23,7 +23,7 @@ ROSDEP_KEYS = {
 }
 FROM_REQUIREMENTS = {
     "mujoco", "ruckig", "rosbags", "mcap", "gymnasium", "torch", "safetensors", "franky", "franky_sim", "orca_core", "orca_sim",
-    "dynamixel_sdk", "zstandard", "onnx", "onnxruntime", "tensorboard",
+    "dynamixel_sdk", "zstandard", "onnx", "onnxruntime", "tensorboard", "timm", "torchvision",
 }  # fmt: skip
 """No rosdep key in every supported distribution: `./sernf` and docker/ install them from requirements.txt."""
 

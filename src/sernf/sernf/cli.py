@@ -53,6 +53,7 @@ class Bench(str, Enum):
     swap = "swap"
     loop = "loop"
     cube = "cube"
+    vision = "vision"
 
 
 @app.command(context_settings=PASS_ON)
@@ -80,7 +81,9 @@ def demos(
     episodes: Annotated[int, typer.Option(min=1, help="Labelled episodes to have in the end.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Scene of the first episode; the others count up.")] = 1,
     physics: Annotated[Physics, typer.Option(help="The twin stands in for a real robot.")] = Physics.nominal,
-    cameras: Annotated[bool, typer.Option(help="Render and record the two cameras.")] = False,
+    cameras: Annotated[
+        bool | None, typer.Option(help="Render and record the two cameras. Default: where policies of the task see through them")
+    ] = None,
     speed: Annotated[Speed, typer.Option(help="The graph runs in real time, as on the robot.")] = Speed.real,
 ) -> None:
     """Record labelled demonstrations of the simulated robot through ROS, headless. Can be interrupted and called again."""

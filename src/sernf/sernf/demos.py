@@ -13,11 +13,12 @@ from sernf.graph import Graph, spinning_node
 
 
 def record_demonstrations(
-    *, task: str, episodes: int, directory: Path, seed: int, physics: str, cameras: bool, console: Console
+    *, task: str, episodes: int, directory: Path, seed: int, physics: str, cameras: bool | None, console: Console
 ) -> list[EpisodeOutcome]:
     """Record until `directory` holds `episodes` labelled demonstrations; scene i has the seed `seed` + i.
 
-    Returns the outcomes of this call. Raises GraphError or CallError when the graph does not work.
+    `cameras`: None as the task needs them. Returns the outcomes of this call. Raises GraphError or CallError when the graph does
+    not work.
     """
     os.environ.setdefault("ROS_DOMAIN_ID", str(PRIVATE_DOMAIN))
     directory = directory.resolve()
@@ -30,8 +31,8 @@ def record_demonstrations(
         return []
     arguments = {
         "robot": "sim", "task": task, "physics": physics, "seed": seed, "operator": "demonstrator", "demonstrate": False,
-        "policy": False, "learner": False, "teleop": True, "recorder": True, "cameras": cameras, "headless": True,
-        "episodes": directory,
+        "policy": False, "learner": False, "teleop": True, "recorder": True, "headless": True,
+        "cameras": "auto" if cameras is None else cameras, "episodes": directory,
     }  # fmt: skip
     with Graph(arguments, directory / LOG_NAME) as graph, spinning_node("demos") as node:
         return run_series(EpisodeRunner(node, config, check=graph.check), seeds, console, total=episodes)

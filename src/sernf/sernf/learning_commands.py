@@ -154,7 +154,9 @@ def rollouts(
     graph: Annotated[
         WhichGraph, typer.Option(help="The graph that runs in this ROS domain, one of its own, or what there is.")
     ] = WhichGraph.auto,
-    cameras: Annotated[bool, typer.Option(help="Render and record the two cameras of an own graph.")] = False,
+    cameras: Annotated[
+        bool | None, typer.Option(help="Render and record the two cameras of an own graph. Default: where the task needs them")
+    ] = None,
     time_limit: Annotated[
         float | None, typer.Option(min=1.0, help="Seconds until an attempt counts as failed. Default: the task's")
     ] = None,

@@ -51,7 +51,7 @@ class RolloutRequest:
     """`out`: folder of an own graph's episodes. `physics`, `out`: only of an own graph; a running one has its own.
 
     `weights`: file or shipped name, empty for what the policy runs anyway. `explore`: act to learn from it, not as well as
-    possible. `time_limit_s`: None for the usual one.
+    possible. `cameras`: None as the task needs them. `time_limit_s`: None for the usual one.
     """
 
     task: str
@@ -62,7 +62,7 @@ class RolloutRequest:
     physics: str | None = None
     weights: str = ""
     explore: bool = False
-    cameras: bool = False
+    cameras: bool | None = None
     time_limit_s: float | None = None
 
 
@@ -175,9 +175,10 @@ def _in_own_graph(request: RolloutRequest, console: Console) -> RolloutResult:
     physics = request.physics or "nominal"
     if earlier:
         console.print(f"{directory} already holds {len(earlier)} of {request.episodes} episodes; going on", highlight=False)
+    cameras = "auto" if request.cameras is None else request.cameras
     arguments = {
         "robot": "sim", "task": request.task, "physics": physics, "seed": request.seed, "operator": "none", "demonstrate": False,
-        "rollouts": False, "policy": True, "learner": False, "teleop": False, "recorder": True, "cameras": request.cameras,
+        "rollouts": False, "policy": True, "learner": False, "teleop": False, "recorder": True, "cameras": cameras,
         "headless": True, "episodes": directory, "weights": file,
     }  # fmt: skip
     with Graph(arguments, directory / LOG_NAME) as graph, spinning_node("rollouts") as node:

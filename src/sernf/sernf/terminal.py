@@ -16,6 +16,7 @@ class Demonstrated(str, Enum):
     """Tasks for which there is a scripted demonstrator."""
 
     duck = "duck"
+    scissors = "scissors"
 
 
 class Task(str, Enum):
@@ -23,6 +24,7 @@ class Task(str, Enum):
 
     duck = "duck"
     cube = "cube"
+    scissors = "scissors"
 
 
 class Physics(str, Enum):

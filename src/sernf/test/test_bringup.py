@@ -250,7 +250,7 @@ def test_a_policy_on_the_simulated_robot_runs_episodes_instead_of_demonstrations
         (("seed:=one",), "seed: expected an integer, got 'one'"),
         (("control_rate_hz:=5",), "control_rate_hz: expected a number from 10 to 100, got '5'"),
         (("bridge_rate_hz:=nan",), "bridge_rate_hz: expected a number from 50 to 1000, got 'nan'"),
-        (("task:=cube", "operator:=demonstrator"), "there is a demonstrator for duck, none for cube"),
+        (("task:=cube", "operator:=demonstrator"), "there is a demonstrator for duck, scissors, none for cube"),
         (("robot:=mock", "operator:=demonstrator"), "the demonstrator needs arm and hand simulated, got arm mock and hand mock"),
         (("operator:=keyboard", "teleop:=true"), "run ./sernf teleop in a second terminal"),
         (("operator:=none", "demonstrate:=true"), "demonstrate: expected operator demonstrator"),

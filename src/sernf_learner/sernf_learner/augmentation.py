@@ -92,11 +92,13 @@ def copied_windows(
     """The first `windows` windows of the episode, each followed by its copies.
 
     The same episode and seed give the same copies, whatever other episodes there are. Raises ValueError for copies of a policy
-    that sees earlier ticks: what a displaced hand would have seen before is not known.
+    that sees earlier ticks or pictures: what a displaced hand would have seen is not known.
     """
     layout = builder.layout
     if config.copies and layout.memory:
         raise ValueError(f"augmentation.copies: expected 0, got {config.copies}: the policy sees {layout.memory} earlier ticks")
+    if config.copies and layout.cameras:
+        raise ValueError(f"augmentation.copies: expected 0, got {config.copies}: the policy sees through cameras")
     order, horizon, steps = episode.joint_order(layout), layout.horizon, len(episode)
     rng = np.random.default_rng([seed, episode.seed, steps])
     of_arm = np.array([name in ARM_JOINTS for name in layout.joint_names])
@@ -109,7 +111,7 @@ def copied_windows(
     for tick in range(windows):
         chunk = actions[np.minimum(np.arange(tick, tick + horizon), steps - 1)]
         soon = fingers_move[tick : tick + horizon].any()
-        seen = episode.snapshot(tick, order)
+        seen = episode.snapshot(tick, order, layout)
         joints, commanded, poses = seen.joint_position_rad, seen.commanded_position_rad, seen.object_poses
         held = (episode.object_pose[tick : tick + horizon, :, 2] > config.held_height_m).any()
         bystanders = [] if held else _bystanders(episode, tick, config)

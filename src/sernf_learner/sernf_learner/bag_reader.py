@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sernf_learner.bag_streams import read_streams
+from sernf_learner.camera_streams import read_cameras
 from sernf_learner.episode import Ending, Episode
 from sernf_learner.tick_alignment import Ticks, align
+from sernf_policy.layout import CameraView
 from sernf_robot.joints import JOINTS
 from sernf_teleop.episode_files import EpisodeError
 from sernf_teleop.episodes import EpisodeInfo, sha256_of
@@ -19,11 +21,15 @@ from sernf_teleop.episodes import EpisodeInfo, sha256_of
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How bags are read. `objects`: whose poses are needed, in this order; None takes those that a bag holds, by name."""
+    """How bags are read. `objects`: whose poses are needed, in this order; None takes those that a bag holds, by name.
+
+    `cameras`: what is seen of which pictures.
+    """
 
     step_period_s: float = 0.05
     joint_names: tuple[str, ...] = JOINTS
     objects: tuple[str, ...] | None = None
+    cameras: tuple[CameraView, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.step_period_s <= 0.1:
@@ -53,7 +59,8 @@ def read_ticks(info: EpisodeInfo, reading: Reading) -> Ticks:
     """What does not depend on the label. Raises EpisodeError."""
     _check_unchanged(info)
     streams = read_streams(info, reading.joint_names, reading.objects)
-    return align(streams, source=info.source, seed=info.seed, period_ns=round(reading.step_period_s * 1e9))
+    cameras = read_cameras(info, reading.cameras)
+    return align(streams, source=info.source, seed=info.seed, period_ns=round(reading.step_period_s * 1e9), cameras=cameras)
 
 
 def to_episode(info: EpisodeInfo, ticks: Ticks, reading: Reading) -> Episode:
@@ -79,6 +86,8 @@ def to_episode(info: EpisodeInfo, ticks: Ticks, reading: Reading) -> Episode:
         requested_rad=ticks.requested_rad[rows],
         object_pose=ticks.object_pose[rows],
         taken_over=ticks.taken_over[rows],
+        stages=ticks.stages[rows],
+        images={name: pictures[rows] for name, pictures in ticks.images.items()},
     )
 
 

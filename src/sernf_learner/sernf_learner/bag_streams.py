@@ -70,13 +70,14 @@ class JointCommands:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskStates:
-    """The judge's opinions; empty on a real robot."""
+    """The judge's opinions; empty on a real robot. `stage` (n,): the furthest one reached."""
 
     stamp_ns: Times
     seed: Times
     elapsed_s: Array
     success: NDArray[np.bool_]
     done: NDArray[np.bool_]
+    stage: NDArray[np.object_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,17 +210,20 @@ def _joint_commands(raw: _Raw, joint_names: Sequence[str]) -> JointCommands:
 
 
 def _task_states(raw: _Raw) -> TaskStates:
-    count, blocks = raw.columns(TASK_STATE, (*time_fields("header.stamp"), "seed", "elapsed_s", "success", "done"), may_lack=True)
+    fields = (*time_fields("header.stamp"), "seed", "elapsed_s", "success", "done", "stage")
+    count, blocks = raw.columns(TASK_STATE, fields, may_lack=True)
     stamp_ns, seed = (np.zeros(count, dtype=np.int64) for _ in range(2))
     elapsed_s = np.zeros(count)
     success, done = (np.zeros(count, dtype=bool) for _ in range(2))
+    stage = np.full(count, "", dtype=object)
     for block in blocks:
         stamp_ns[block.rows] = stamps_ns(block, "header.stamp")
         seed[block.rows] = block.numbers["seed"]
         elapsed_s[block.rows] = block.numbers["elapsed_s"]
         success[block.rows] = block.numbers["success"] != 0
         done[block.rows] = block.numbers["done"] != 0
-    return TaskStates(stamp_ns=stamp_ns, seed=seed, elapsed_s=elapsed_s, success=success, done=done)
+        stage[block.rows] = block.texts["stage"][0]
+    return TaskStates(stamp_ns=stamp_ns, seed=seed, elapsed_s=elapsed_s, success=success, done=done, stage=stage)
 
 
 def _object_poses(raw: _Raw, name: str) -> ObjectPoses:

@@ -31,7 +31,7 @@ class ChunkTable:
 
     `vector` (n, o), `chunk` (n, H, A) rad, `reward` (n,) discounted within the J steps that the critic judges (H unless said
     otherwise), `next_vector` (n, o) and `next_chunk` (n, H, A): what was seen and done after them, `discount` (n,): gamma^J, or 0
-    where nothing comes afterwards; `episode` (n,) index; `tick` (n,).
+    where nothing comes afterwards; `episode` (n,) index; `tick` (n,); `frame` (n,): number of what cameras saw then.
     """
 
     vector: Tensor
@@ -42,6 +42,7 @@ class ChunkTable:
     discount: Tensor
     episode: Tensor
     tick: Tensor
+    frame: Tensor
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -107,4 +108,5 @@ def _windows(
         discount=as_tensor(discounts.astype(np.float32)),
         episode=torch.full((len(starts),), number, dtype=torch.int64),
         tick=as_tensor(starts),
+        frame=as_tensor(starts),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -34,7 +35,9 @@ class Episode:
     (T, A): executed, that is the target that the bridge followed or, where the safety filter changed it or somebody else had
     taken over, what was really done. `requested_rad` (T, A): what the source asked for. `object_pose` (T, O, 7): position (m) and
     unit quaternion wxyz in `fr3_link0`. `taken_over` (T,): whether a person commanded instead of the source. Joints in
-    `joint_names` order.
+    `joint_names` order. `stages` (T,): how many of the task's stages had been reached after each step. `images`: camera ->
+    (T, h, w, 3) uint8, the newest picture at each tick, the part that the policy sees; `features`: camera -> (T, F), what the
+    policy's eyes make of it, once they can see.
     """
 
     episode_id: str
@@ -52,6 +55,9 @@ class Episode:
     requested_rad: Array
     object_pose: Array
     taken_over: NDArray[np.bool_]
+    stages: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    features: Mapping[str, Array32] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps, joints = len(self.action_rad), len(self.joint_names)
@@ -66,6 +72,13 @@ class Episode:
                 f"{self.object_pose.shape} and {self.taken_over.shape}"
             )
 
+        rows_of = {name: len(rows) for rows_by_name in (self.images, self.features) for name, rows in rows_by_name.items()}
+        for name, rows in rows_of.items():
+            if rows != steps:
+                raise ValueError(f"{self.episode_id}: camera {name}: expected one row a tick, {steps}, got {rows}")
+        if len(self.stages) not in (0, steps):
+            raise ValueError(f"{self.episode_id}: stages: expected one a tick, {steps}, or none, got {len(self.stages)}")
+
     def __len__(self) -> int:
         return len(self.action_rad)
 
@@ -75,19 +88,26 @@ class Episode:
         return len(self) * self.step_period_s
 
     def observation_vectors(self, builder: ObservationBuilder) -> Array32:
-        """(T, observation_size) of the builder's layout; raises LayoutError when a joint or an object is missing."""
+        """(T, observation_size) of the builder's layout; raises LayoutError when a joint, an object or a camera is missing.
+
+        What eyes would make of the pictures is 0 as long as `features` are not known.
+        """
         order, memory = self.joint_order(builder.layout), Memory(builder.layout.memory)
         vectors = np.empty((len(self), builder.layout.observation_size), dtype=np.float32)
         for tick in range(len(self)):
-            vectors[tick] = builder.vector(memory.with_earlier(self.snapshot(tick, order)))
+            vectors[tick] = builder.vector(memory.with_earlier(self.snapshot(tick, order, builder.layout)))
         return vectors
 
-    def snapshot(self, tick: int, order: NDArray[np.intp]) -> Snapshot:
+    def snapshot(self, tick: int, order: NDArray[np.intp], layout: PolicyLayout) -> Snapshot:
         """What was known at `tick`, joints reordered by `order`; without what was before."""
         return Snapshot(
             joint_position_rad=self.joint_position_rad[tick, order],
             commanded_position_rad=self.commanded_position_rad[tick, order],
             object_poses={name: (pose[:3], pose[3:]) for name, pose in zip(self.objects, self.object_pose[tick])},
+            features={
+                view.name: self.features[view.name][tick] if self.features else np.zeros(view.features, dtype=np.float32)
+                for view in layout.cameras
+            },
         )
 
     def joint_order(self, layout: PolicyLayout) -> NDArray[np.intp]:
@@ -97,6 +117,11 @@ class Episode:
         if missing:
             raise LayoutError(
                 f"{self.episode_id}: the policy needs poses of {', '.join(layout.objects)}; missing: {', '.join(missing)}"
+            )
+        blind = [view.name for view in layout.cameras if view.name not in {**self.images, **self.features}]
+        if blind:
+            raise LayoutError(
+                f"{self.episode_id}: the policy sees through the cameras {', '.join(blind)}, of which there are no pictures"
             )
         if abs(self.step_period_s - layout.step_period_s) > 1e-6:
             raise LayoutError(

@@ -18,15 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from sernf_learner import bag_reader, bag_streams, cdr_table, control_grid, tick_alignment
+from sernf_learner import bag_reader, bag_streams, camera_streams, cdr_table, control_grid, tick_alignment
 from sernf_learner.bag_reader import Reading, ending_of, read_ticks, to_episode
 from sernf_learner.episode import Episode
 from sernf_learner.tick_alignment import Ticks
+from sernf_policy import pictures
 from sernf_teleop.episodes import EpisodeInfo
 
 CACHE_FOLDER = ".cache"
 """in the data set; listings pass over folders whose name begins with a dot"""
-CODE = (cdr_table, bag_streams, control_grid, tick_alignment, bag_reader)
+CODE = (cdr_table, bag_streams, camera_streams, pictures, control_grid, tick_alignment, bag_reader)
+IMAGES = "images/"
+"""Prefix of the names of arrays of pictures."""
 KEY_LETTERS = 16
 LOG = logging.getLogger(__name__)
 
@@ -57,7 +60,9 @@ class EpisodeCache:
         """Whole or not at all. A folder that cannot be written to costs time, nothing else."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         texts = {"key": key, "source": ticks.source, "objects": np.array(ticks.objects, dtype=np.str_)}
-        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in {**vars(ticks), **texts}.items()}
+        images = {IMAGES + name: pictures for name, pictures in ticks.images.items()}
+        plain = {name: value for name, value in vars(ticks).items() if name != "images"}
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in {**plain, **images, **texts}.items()}
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             try:
@@ -97,7 +102,8 @@ def _load(path: Path, key: str) -> Ticks | None:
     except (OSError, ValueError, EOFError, LookupError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
         LOG.warning("%s is damaged and rebuilt: %s", path, error)
         return None
-    if values.keys() != {"key", *(field.name for field in fields(Ticks))} or str(values.pop("key")) != key:
+    images = {name.removeprefix(IMAGES): values.pop(name) for name in list(values) if name.startswith(IMAGES)}
+    if values.keys() != {"key", *(field.name for field in fields(Ticks))} - {"images"} or str(values.pop("key")) != key:
         LOG.warning("%s holds something else and is rebuilt", path)
         return None
     return Ticks(
@@ -105,5 +111,6 @@ def _load(path: Path, key: str) -> Ticks | None:
         objects=tuple(values.pop("objects").tolist()),
         rows_until_success=int(values.pop("rows_until_success")),
         rows_until_failure=int(values.pop("rows_until_failure")),
+        images=images,
         **values,
     )

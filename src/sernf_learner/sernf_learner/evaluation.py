@@ -22,7 +22,9 @@ from sernf_policy.shipped_weights import weights_path
 from sernf_robot.success_rate import wilson_interval
 from sernf_sim.physics import load_physics
 from sernf_sim.tasks.cube_rotation import measured
+from sernf_sim.tasks.scissors import ScissorsTask
 
+SCISSORS_STAGES = ScissorsTask.stages
 GRASPED = ("lifted", "above_bowl", "placed")
 """Stages that a duck reaches only in the hand."""
 
@@ -97,7 +99,13 @@ def _cube_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return measured("cube", [outcome.measures for outcome in outcomes], lost)
 
 
-EXTRAS = {"duck": _duck_extra, "cube": _cube_extra}
+def _scissors_extra(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    reached = [SCISSORS_STAGES.index(outcome.stage) for outcome in outcomes]
+    rates = ("grasp_rate", "retrieve_rate", "align_rate", "cut_rate")
+    return {name: sum(stage >= number for stage in reached) / len(reached) for number, name in enumerate(rates, start=1)}
+
+
+EXTRAS = {"duck": _duck_extra, "cube": _cube_extra, "scissors": _scissors_extra}
 
 
 def _begin(plan: EvaluationPlan) -> None:
@@ -121,8 +129,9 @@ class _Worker:
     def rollout(self, seed: int) -> Outcome:
         rng = np.random.default_rng([seed, 1])
         return self._rollouts.run_policy(
-            lambda vector: self._runtime.plan(vector, rng).position_rad, self._runtime.layout, self._plan.acting.player, seed
-        )
+            lambda vector: self._runtime.plan(vector, rng).position_rad, self._runtime.layout, self._plan.acting.player, seed,
+            self._runtime.see,
+        )  # fmt: skip
 
 
 _worker: _Worker

@@ -41,6 +41,9 @@ class LearnerState:
         for module in (self.average, self.frozen, self.critic_target):
             if module is not None:
                 module.eval().requires_grad_(False)
+        if parent is not None:
+            # The critic learns with what they see: they may not change under it.
+            self.actor.eyes.requires_grad_(False)
         for module in (self.actor, self.average, self.frozen, self.critic, self.critic_target):
             if module is not None:
                 module.to(self.device)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sernf_learner.augmentation import AugmentationConfig
+from sernf_learner.image_augmentation import ImageAugmentation
 from sernf_learner.processes import DEVICES
 from sernf_learner.rewards import RewardConfig
 from sernf_learner.task_settings import TASK_SETTINGS
 from sernf_policy.acting import ActingConfig
 from sernf_policy.chunk_player import PlayerConfig
 from sernf_policy.critic import CriticConfig
-from sernf_policy.layout import LayoutError, PolicyLayout
+from sernf_policy.layout import CameraView, LayoutError, PolicyLayout
 from sernf_policy.policy import PolicyConfig
 from sernf_robot.config import ConfigError, from_mapping
 from sernf_robot.joints import FINGER_JOINTS
@@ -109,6 +110,7 @@ class LearningConfig:
     batch: int = 128
     horizon: int = 20
     observation: tuple[str, ...] = ()
+    cameras: tuple[CameraView, ...] = ()
     absolute_joints: tuple[str, ...] = FINGER_JOINTS
     imitation_steps: int = 5000
     centring_share: float = 0.3
@@ -131,6 +133,7 @@ class LearningConfig:
     actor: ActorConfig = field(default_factory=ActorConfig)
     critic_training: CriticTraining = field(default_factory=CriticTraining)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    image_augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
     guard: GuardConfig = field(default_factory=GuardConfig)
     imitation_acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.3, player=PLAYER))
     acting: ActingConfig = field(default_factory=lambda: ActingConfig(temperature=0.4, candidates=4, player=PLAYER))
@@ -158,7 +161,13 @@ class LearningConfig:
             raise LayoutError(
                 f"expected to be told what a policy of the task '{task}' sees: name the terms with the override `observation`"
             )
-        return PolicyLayout(task=task, observation=self.observation, absolute_joints=self.absolute_joints, horizon=self.horizon)
+        return PolicyLayout(
+            task=task,
+            observation=self.observation,
+            cameras=self.cameras,
+            absolute_joints=self.absolute_joints,
+            horizon=self.horizon,
+        )
 
 
 def _check_positive(config: object, *names: str) -> None:

@@ -12,6 +12,8 @@ from sernf_policy.layout import LayoutError
 from sernf_robot.kinematics import quaternion_to_matrix
 
 Array = NDArray[np.float64]
+MOST_A_STAGE = 0.2
+"""Five of them, more than any task has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +21,15 @@ class RewardConfig:
     """`turning`: the object whose turning about the vertical is paid for, on and on; at `speed_rad_s` as much as can be earned.
     Empty: success is paid for, once, at the end. `span_s`: over how long turning is measured, half of it before and half of it
     after each step: from one step to the next, what is seen of an object trembles more than it turns. `lost_s`: what was done so
-    long before a failure is not imitated.
+    long before a failure is not imitated. `stage`: what each stage that is reached earns at once, out of the 1 that a success is
+    worth in all; 0 leaves the sparse reward alone.
     """
 
     turning: str = ""
     speed_rad_s: float = 1.5
     span_s: float = 0.2
     lost_s: float = 1.0
+    stage: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("speed_rad_s", "span_s"):
@@ -33,6 +37,10 @@ class RewardConfig:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
         if self.lost_s < 0.0:
             raise ValueError(f"lost_s: expected 0 or more, got {self.lost_s}")
+        if not 0.0 <= self.stage <= MOST_A_STAGE:
+            raise ValueError(f"stage: expected 0 to {MOST_A_STAGE}, so that no value exceeds 1, got {self.stage}")
+        if self.stage and self.turning:
+            raise ValueError("stage, turning: expected at most one of them, got both")
 
     @property
     def goes_on(self) -> bool:
@@ -49,7 +57,10 @@ def step_rewards(episode: Episode, config: RewardConfig, gamma: float) -> Array:
     if config.turning:
         return (1.0 - gamma) * _turning(episode, config)
     rewards = np.zeros(len(episode))
-    rewards[-1] = episode.ending is Ending.SUCCESS
+    if config.stage and len(episode.stages) == len(episode):
+        rewards = np.minimum(config.stage * np.diff(episode.stages, prepend=0).astype(np.float64), 1.0)
+    if episode.ending is Ending.SUCCESS:
+        rewards[-1] += 1.0 - rewards.sum()
     return rewards
 
 

@@ -56,7 +56,7 @@ class TrainingSession:
         if stage is Stage.CRITIC_WARMUP and parent is None:
             raise ValueError("critic_warmup: expected weights to start from; train imitation first")
         self._algorithm.acting(config).player.check_horizon(layout.horizon)
-        self.data = TrainingData(episodes, layout, config, seed)
+        self.data = TrainingData(episodes, layout, config, seed, None if parent is None else parent.policy.eyes)
         self.total_steps = steps or self._algorithm.default_steps(config)
         torch.manual_seed(_mixed(seed, -1, 0))
         self.learner = LearnerState(layout, config, parent, with_critic=self._algorithm.has_critic)
@@ -111,7 +111,9 @@ class TrainingSession:
         # The same step must always give the same bytes: a job that goes on after a crash may tell of its weights once more.
         torch.manual_seed(_mixed(self.seed, self.step, 0))
         table = self.data.held_out or self.data.windows(HELD_OUT_WINDOWS_FALLBACK)
-        held_out = HeldOut.of(policy, table.vector.cpu(), table.chunk.cpu())
+        with torch.no_grad():
+            vector = policy.seeing(table.vector.cpu(), {name: batch.cpu() for name, batch in self.data.images(table).items()})
+        held_out = HeldOut.of(policy, vector, table.chunk.cpu())
         return save_checkpoint(
             path, policy=policy, critic=critic, acting=self._algorithm.acting(self.config), stage=self.stage.value,
             parent_sha256=self._parent.info.sha256 if self._parent else "", data_sha256=data_sha256, seed=self.seed,

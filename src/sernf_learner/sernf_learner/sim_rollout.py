@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sernf_learner.episode import Ending, Episode
+from sernf_learner.sim_cameras import SimCameras
 from sernf_policy.chunk_player import ChunkPlayer, PlayerConfig
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import CameraView, PolicyLayout
 from sernf_policy.observation import Array32, Memory, ObservationBuilder, Snapshot
+from sernf_policy.pictures import Picture
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import Kinematics
 from sernf_sim.demonstrators import Demonstrator, Observation, make_demonstrator
@@ -21,6 +23,8 @@ from sernf_sim.physics import Physics
 from sernf_sim.world import SimWorld
 
 Array = NDArray[np.float64]
+Eyes = Callable[[Mapping[str, Picture]], Mapping[str, Array32]]
+"""Camera -> picture, to camera -> features."""
 
 
 class Actor(Protocol):
@@ -53,22 +57,34 @@ class SimRollouts:
         self._world = SimWorld(task, physics, 0)
         self._robot = FilteredRobot(self._world, MotionConfig(command_rate_hz=1.0 / step_period_s))
         self._kinematics = Kinematics()
+        self._views: tuple[CameraView, ...] = ()
+        self._cameras = SimCameras(task, (), step_period_s)
+        self._pictures: Mapping[str, Picture] = {}
+        self._is_new = False
 
-    def run_policy(self, actor: Actor, layout: PolicyLayout, player: PlayerConfig, seed: int) -> Outcome:
-        """One rollout of a policy in scene `seed`, ended by the judge or the task's time limit."""
+    def run_policy(
+        self, actor: Actor, layout: PolicyLayout, player: PlayerConfig, seed: int, eyes: Eyes | None = None
+    ) -> Outcome:
+        """One rollout of a policy in scene `seed`, ended by the judge or the task's time limit. `eyes`: of one with cameras."""
         player.check_horizon(layout.horizon)
         layout.check_joints(JOINTS)
         to_layout = np.array([JOINTS.index(name) for name in layout.joint_names])
         to_robot = np.argsort(to_layout)
         builder = ObservationBuilder(layout, self._kinematics)
         chunks, memory = ChunkPlayer(player), Memory(layout.memory)
+        self._use_cameras(layout.cameras)
+        features: Mapping[str, Array32] = {}
 
         def decide(tick: int, joints: Array, commanded: Array) -> Array | None:
+            nonlocal features
+            if eyes is not None and self._is_new:
+                features = eyes(self._pictures)
             snapshot = memory.with_earlier(
                 Snapshot(
                     joint_position_rad=joints[to_layout],
                     commanded_position_rad=commanded[to_layout],
                     object_poses=self._world.object_poses(),
+                    features=features,
                 )
             )
             if chunks.wants_chunk(tick):
@@ -78,8 +94,11 @@ class SimRollouts:
 
         return self._run(decide, "policy", seed)
 
-    def run_demonstrator(self, seed: int, demonstrator: Demonstrator | None = None) -> Outcome:
-        """One attempt of the scripted demonstrator, whose style is drawn from `seed` too."""
+    def run_demonstrator(
+        self, seed: int, demonstrator: Demonstrator | None = None, cameras: Sequence[CameraView] = ()
+    ) -> Outcome:
+        """One attempt of the scripted demonstrator, whose style is drawn from `seed` too, seen by `cameras`."""
+        self._use_cameras(cameras)
         self._world.reset(seed)
         script = demonstrator or make_demonstrator(self.task, self._kinematics, np.random.default_rng(seed))
 
@@ -91,6 +110,12 @@ class SimRollouts:
 
         return self._run(decide, "demonstrator", seed)
 
+    def _use_cameras(self, views: Sequence[CameraView]) -> None:
+        if tuple(views) != self._views:
+            self._cameras.close()
+            self._views = tuple(views)
+            self._cameras = SimCameras(self.task, self._views, self._period_s)
+
     def _run(self, decide: Callable[[int, Array, Array], Array | None], source: str, seed: int) -> Outcome:
         world, robot = self._world, self._robot
         world.reset(seed)
@@ -99,11 +124,15 @@ class SimRollouts:
         limit = round(world.task.time_limit_s / self._period_s)
         commanded = world.joint_position()
         rows: list[tuple[Array, Array, Array, Array, Array]] = []
+        seen: list[Mapping[str, Picture]] = []
+        stages: list[int] = []
+        self._cameras.start(seed)
         status = world.judge()
         ran_out = False
         for tick in range(limit):
             joints = world.joint_position()
             poses = world.object_poses()
+            self._pictures, self._is_new = self._cameras.look(tick, world.full_state)
             target = decide(tick, joints, commanded)
             if target is None:
                 break
@@ -111,8 +140,10 @@ class SimRollouts:
             clipped = robot.command(target)
             executed = robot.executed_position() if clipped else target
             rows.append((joints, commanded, executed, target, pose))
+            seen.append(self._pictures)
             commanded = executed
-            status = world.judge()
+            stage, status = status.stage, world.judge()
+            stages.append((stages[-1] if stages else 0) + (status.stage != stage))
             if status.done or robot.fault:
                 break
         else:
@@ -126,5 +157,7 @@ class SimRollouts:
             step_period_s=self._period_s, joint_names=JOINTS, objects=objects, joint_position_rad=joints_,
             commanded_position_rad=commanded_, action_rad=action, requested_rad=requested, object_pose=pose_,
             taken_over=np.zeros(len(rows), dtype=bool),
+            stages=np.array(stages, dtype=np.int64),
+            images={view.name: np.stack([pictures[view.name] for pictures in seen]) for view in self._views},
         )  # fmt: skip
         return Outcome(episode, status.stage, status.elapsed_s, world.task.measures())

@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sernf_policy.layout import CUBE_OBSERVATION, DUCK_OBSERVATION
+from sernf_policy.layout import CUBE_OBSERVATION, DUCK_OBSERVATION, SEEN_OBSERVATION
 from sernf_robot.joints import JOINTS
 
 TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "duck": {"observation": DUCK_OBSERVATION},
+    "scissors": {
+        "observation": SEEN_OBSERVATION,
+        "cameras": ({"name": "front", "crop": (0.08, 0.0, 0.83, 0.75)}, {"name": "wrist"}),
+        # A copy that is moved off its path would have been seen elsewhere.
+        "augmentation.copies": 0,
+    },
     "cube": {
         "observation": CUBE_OBSERVATION,
         # Nothing but the fingers may ever move.

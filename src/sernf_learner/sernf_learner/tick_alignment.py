@@ -10,12 +10,14 @@ Nothing here depends on the episode's label, so an episode that is relabelled ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sernf_learner.bag_streams import Array, BridgeStates, JointCommands, Streams, TaskStates, Times
+from sernf_learner.camera_streams import CameraStream
 from sernf_learner.control_grid import Grid, executed_commands, lay_grid
 from sernf_teleop.episode_files import EpisodeError
 
@@ -32,6 +34,8 @@ ALL_TIME: Scene = (-(1 << 62), 1 << 62)
 class Ticks:
     """T rows; see `Episode` for the arrays. `source`: whose episode it is; `objects`: of `object_pose`, in its order.
 
+    `images`: camera -> (T, h, w, 3), the newest picture. `stages` (T,): how many stages had been reached one step later.
+
     `rows_until_success`, `rows_until_failure`: how many rows were decided before the judge first saw it; T where it never did.
     """
 
@@ -43,14 +47,18 @@ class Ticks:
     requested_rad: Array
     object_pose: Array
     taken_over: NDArray[np.bool_]
+    stages: Times
     rows_until_success: int
     rows_until_failure: int
+    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.action_rad)
 
 
-def align(streams: Streams, *, source: str, seed: int, period_ns: int) -> Ticks:
+def align(
+    streams: Streams, *, source: str, seed: int, period_ns: int, cameras: Mapping[str, CameraStream] | None = None
+) -> Ticks:
     """`source`: of the episode; empty takes the first executed one. `seed`: of its scene, 0 without one. Raises EpisodeError."""
     bridge, measured = streams.bridge, streams.joint_states
     executed = executed_commands(bridge, streams.commands)
@@ -58,7 +66,7 @@ def align(streams: Streams, *, source: str, seed: int, period_ns: int) -> Ticks:
     start_rad = _start(streams, int(executed.decided_ns[0]))
     grid = lay_grid(executed, start_rad, period_ns)
     scene = _scene(streams.task, grid.decided_ns, seed)
-    rows = _usable_rows(streams, grid.decided_ns, scene)
+    rows = _usable_rows(streams, grid.decided_ns, scene, cameras or {})
 
     follows, is_clipped = _what_happened(bridge, grid)
     reached_rad = _executed_at(bridge, grid.end_ns - _control_period_ns(bridge))
@@ -81,8 +89,10 @@ def align(streams: Streams, *, source: str, seed: int, period_ns: int) -> Ticks:
         source=source,
         objects=tuple(streams.objects),
         taken_over=np.asarray((grid.source == TELEOP)[rows] & (source != TELEOP), dtype=bool),
+        stages=_stages(streams.task, np.append(decided_ns[1:], decided_ns[-1] + period_ns), scene),
         rows_until_success=success,
         rows_until_failure=failure,
+        images={name: stream.picture[_newest(stream.stamp_ns, decided_ns)] for name, stream in (cameras or {}).items()},
         **arrays,
     )
 
@@ -119,11 +129,12 @@ def _scene(task: TaskStates, decided_ns: Times, seed: int) -> Scene:
     return meant[-1] if meant else scenes[-1][0]
 
 
-def _usable_rows(streams: Streams, decided_ns: Times, scene: Scene) -> slice:
+def _usable_rows(streams: Streams, decided_ns: Times, scene: Scene, cameras: Mapping[str, CameraStream]) -> slice:
     """Rows in the scene for which everything has been heard of. Raises EpisodeError when there is none."""
     begin, end = np.searchsorted(decided_ns, scene, side="left")
     stamps = {"joint_states": streams.joint_states.stamp_ns}
     stamps.update({f"objects/{name}/pose": stream.stamp_ns for name, stream in streams.objects.items()})
+    stamps.update({f"camera/{name}": stream.stamp_ns for name, stream in cameras.items()})
     for topic, stamp_ns in stamps.items():
         begin = max(begin, np.searchsorted(decided_ns, stamp_ns[0], side="left"))
         if begin >= end:
@@ -176,6 +187,14 @@ def _requested(commands: JointCommands, grid: Grid, follows: NDArray[np.bool_], 
     is_fresh = (newest >= 0) & (stamp_ns[newest] >= end_ns - MOST_PERIODS_OLD * period_ns)
     others = ~((grid.source == source).astype(bool) & follows)
     return np.where((others & is_fresh)[:, None], position_rad[newest], grid.target_rad)
+
+
+def _stages(task: TaskStates, time_ns: Times, scene: Scene) -> Times:
+    """(T,) how many stages of the scene had been reached at each time; the judge's stages only ever rise."""
+    in_scene = (task.stamp_ns >= scene[0]) & (task.stamp_ns < scene[1])
+    stage, stamp_ns = task.stage[in_scene], task.stamp_ns[in_scene]
+    reached_ns = stamp_ns[1:][stage[1:] != stage[:-1]]
+    return np.searchsorted(reached_ns, time_ns, side="right").astype(np.int64)
 
 
 def _judged(task: TaskStates, decided_ns: Times, scene: Scene) -> tuple[int, int]:

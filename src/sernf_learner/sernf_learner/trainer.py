@@ -76,7 +76,10 @@ class _Training:
         parent = load_checkpoint(Path(job.parent)) if job.parent else None
         self._layout = parent.info.layout if parent is not None else config.layout(_task(job))
         self._reading = Reading(
-            step_period_s=self._layout.step_period_s, joint_names=self._layout.joint_names, objects=self._layout.objects
+            step_period_s=self._layout.step_period_s,
+            joint_names=self._layout.joint_names,
+            objects=self._layout.objects,
+            cameras=self._layout.cameras,
         )
         state = job.folder / STATE
         before: dict[str, Any] = json.loads(read_about(state)[ABOUT]) if state.is_file() else {}

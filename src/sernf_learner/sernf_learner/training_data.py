@@ -19,11 +19,13 @@ from torch import Tensor
 from sernf_learner.augmentation import WindowCopies, copied_windows
 from sernf_learner.chunks import BY_SUCCESS, ChunkTable, concatenate, tabulate
 from sernf_learner.episode import POLICY_SOURCE, Ending, Episode
+from sernf_learner.frames import Frames, features_of, varied_images
 from sernf_learner.learning_config import LearningConfig
 from sernf_learner.processes import chosen_device
 from sernf_learner.rewards import RewardConfig
 from sernf_policy.layout import PolicyLayout
 from sernf_policy.observation import ObservationBuilder
+from sernf_policy.vision import Eyes
 
 FEWEST_TO_HOLD_OUT_FROM = 10
 MOST_OFTEN = 4
@@ -50,11 +52,17 @@ class EpisodeRows:
 class TrainingData:
     """Keeps tables on the processor; what is drawn comes on the configured device."""
 
-    def __init__(self, episodes: Sequence[Episode], layout: PolicyLayout, config: LearningConfig, seed: int) -> None:
-        """Raises ValueError when no episode is worth imitating, and LayoutError for one that does not fit the layout."""
+    def __init__(
+        self, episodes: Sequence[Episode], layout: PolicyLayout, config: LearningConfig, seed: int, eyes: Eyes | None = None
+    ) -> None:
+        """`eyes`: those of the weights that training starts from, which see for it; None: pictures are kept, to train eyes with.
+
+        Raises ValueError when no episode is worth imitating, and LayoutError for one that does not fit the layout.
+        """
         self.layout, self.config, self._seed = layout, config, seed
         self._device = chosen_device(config.device)
         self._builder = ObservationBuilder(layout)
+        self._eyes, self._frames = eyes, Frames()
         self.held_out: ChunkTable | None = None
         self._episodes: dict[bool, dict[str, EpisodeRows]] = {False: {}, True: {}}
         self._seen: dict[bool, EpisodeRows] = {}
@@ -62,7 +70,7 @@ class TrainingData:
         self._merged = False
         held_out = _held_out(episodes, config.held_out_share, seed, config.reward)
         if held_out:
-            self.held_out = self._tabulated([episodes[number] for number in held_out])
+            self.held_out = self._tabulated([self._seen_by_eyes(episodes[number]) for number in held_out])
         for number, episode in enumerate(episodes):
             if number not in held_out:
                 self.add(episode)
@@ -80,6 +88,7 @@ class TrainingData:
         if episode.ending is Ending.TIMEOUT and len(episode) <= self.layout.horizon:
             known.pop(key, None)  # cut off before one whole window
             return
+        episode = self._seen_by_eyes(episode)
         windows = self._tabulated([episode], self.config.critic.steps)
         copies = copied_windows(episode, self._builder, self.config.augmentation, self._seed, windows=len(windows))
         worth_it = worth_imitating(episode, self.layout.horizon, self.config.acting.player.execute_steps, self.config.reward)
@@ -99,6 +108,13 @@ class TrainingData:
         self._merge()
         return (self._imitated[False] if False in self._imitated else self._imitated[True]).copies
 
+    def images(self, windows: ChunkTable, *, varied: bool = False) -> dict[str, Tensor]:
+        """Camera -> (B, h, w, 3) uint8 of what was seen at each window's beginning; empty once eyes see. `varied`: augmented."""
+        images = self._frames.take(windows.frame.cpu())
+        if varied:
+            images = varied_images(images, self.config.image_augmentation)
+        return {name: batch.to(self._device) for name, batch in images.items()}
+
     def windows(self, count: int) -> ChunkTable:
         """`count` random windows or copies of all episodes, mixed. A copy earns what its window does, and leads there."""
         self._merge()
@@ -116,7 +132,18 @@ class TrainingData:
         return self._table(copies), self._table(windows)
 
     def _tabulated(self, episodes: Sequence[Episode], judged_steps: int = 0) -> ChunkTable:
-        return tabulate(episodes, self._builder, self.config.gamma, judged_steps, self.config.reward)
+        tables = []
+        for number, episode in enumerate(episodes):
+            table = tabulate([episode], self._builder, self.config.gamma, judged_steps, self.config.reward)
+            first = 0 if self._eyes is not None else self._frames.add(episode)
+            tables.append(dataclasses.replace(table, frame=table.tick + first, episode=torch.full_like(table.episode, number)))
+        return concatenate(tables)
+
+    def _seen_by_eyes(self, episode: Episode) -> Episode:
+        """The episode with what the eyes make of its pictures instead of these."""
+        if self._eyes is None or not self.layout.cameras:
+            return episode
+        return dataclasses.replace(episode, features=features_of(self._eyes, episode), images={})
 
     def _table(self, parts: Iterable[ChunkTable]) -> ChunkTable:
         return concatenate(list(parts)).to(self._device)

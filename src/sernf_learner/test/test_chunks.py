@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,21 @@ def test_an_episode_in_which_somebody_took_over_is_not_imitated() -> None:
     assert not worth_imitating(helped, HORIZON, 3).any()
     assert not worth_imitating(episode(ending=Ending.FAILURE), HORIZON, 3).any()
     assert tabulate([helped], BUILDER, GAMMA).reward[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"), [(Ending.SUCCESS, [0, 0.1, 0, 0.1, 0.8]), (Ending.TIMEOUT, [0, 0.1, 0, 0.1, 0.1])]
+)
+def test_stages_are_paid_for_where_that_is_asked_for(ending: Ending, expected: list[float]) -> None:
+    reached = dataclasses.replace(episode(ending=ending, steps=5), stages=np.array([0, 1, 1, 2, 3]))
+    np.testing.assert_allclose(step_rewards(reached, RewardConfig(stage=0.1), GAMMA), expected)
+    sparse = step_rewards(reached, RewardConfig(), GAMMA)
+    assert sparse.tolist() == [0, 0, 0, 0, float(ending is Ending.SUCCESS)]
+
+
+def test_stages_cannot_be_worth_more_than_the_success() -> None:
+    with pytest.raises(ValueError, match=r"stage: expected 0 to 0\.2"):
+        RewardConfig(stage=0.3)
 
 
 TURNING = RewardConfig(turning="cube", speed_rad_s=2.0, span_s=0.1, lost_s=0.1)

@@ -38,7 +38,7 @@ def rows(reward: list[float], discount: list[float]) -> ChunkTable:
     size = len(reward)
     vector, chunk = torch.zeros(size, 48), torch.zeros(size, 4, 24)
     zeros = torch.zeros(size)
-    return ChunkTable(vector, chunk, torch.tensor(reward), vector, chunk, torch.tensor(discount), zeros, zeros)
+    return ChunkTable(vector, chunk, torch.tensor(reward), vector, chunk, torch.tensor(discount), zeros, zeros, zeros)
 
 
 def target(table: ChunkTable, critic: Values, pessimism: float = 0.0) -> list[float]:

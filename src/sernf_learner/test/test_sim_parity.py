@@ -83,7 +83,7 @@ class Witness:
         self.judge(world.judge(), world.seed)
 
     def judge(self, status: TaskStatus, seed: int) -> None:
-        verdict = {"success": status.success, "done": status.done, "elapsed_s": status.elapsed_s}
+        verdict = {"success": status.success, "done": status.done, "elapsed_s": status.elapsed_s, "stage": status.stage}
         self.recording.task_state(self._at_ms, seed=seed, **verdict)
 
     def bridge(self, executed: NDArray[np.float64], **values: object) -> None:
@@ -144,7 +144,7 @@ def test_bag_and_rollout_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     read = read_bag(info, objects=rolled.objects)
     assert len(read) == len(rolled)
     assert (read.ending, read.cause, read.source, read.seed) == (rolled.ending, rolled.cause, rolled.source, rolled.seed)
-    for name in ("joint_position_rad", "object_pose", "requested_rad", "taken_over"):
+    for name in ("joint_position_rad", "object_pose", "requested_rad", "taken_over", "stages"):
         np.testing.assert_array_equal(getattr(read, name), getattr(rolled, name), err_msg=name)
     for name in ("action_rad", "commanded_position_rad"):
         np.testing.assert_allclose(getattr(read, name), getattr(rolled, name), atol=1e-12, err_msg=name)

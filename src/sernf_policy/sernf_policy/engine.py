@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sernf_policy.acting import ActingConfig, best_candidate
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import IMAGE, PolicyLayout
 from sernf_policy.likelihood_monitor import Evidence, ExecutedChunk
+from sernf_policy.pictures import Picture, seen_part
 
 try:
     import onnxruntime
@@ -72,14 +74,21 @@ class Engine(Protocol):
         """Observations (B, o) and chunks (B, H, A) rad."""
         ...
 
+    def see(self, pictures: Mapping[str, Picture]) -> dict[str, Array32]:
+        """Camera -> (h, w, 3), the part that is seen, to camera -> features (F,)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Graphs:
-    """A policy as ONNX: `sampling` (with the critic, if there is one) and `likelihood`, see `sernf_policy.inference_graph`."""
+    """A policy as ONNX: `sampling` (with the critic, if there is one) and `likelihood`, see `sernf_policy.inference_graph`;
+    `eyes` by camera, see `sernf_policy.vision_graph`.
+    """
 
     sampling: bytes
     likelihood: bytes
     has_critic: bool
+    eyes: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class CompiledEngine:
@@ -91,6 +100,7 @@ class CompiledEngine:
         self._sampling = session(graphs.sampling, threads)
         self._likelihood = session(graphs.likelihood, threads)
         self._has_critic = graphs.has_critic
+        self._eyes = {name: session(graph, threads) for name, graph in graphs.eyes.items()}
 
     def decode(self, vector: Array32, latent: Array32) -> Decoded:
         """Observation (1, o) and latents (N, D)."""
@@ -101,6 +111,10 @@ class CompiledEngine:
         """Observations (B, o) and chunks (B, H, A) rad."""
         return Judged(*self._likelihood.run(None, {"vector": vector, "chunk": chunk}))
 
+    def see(self, pictures: Mapping[str, Picture]) -> dict[str, Array32]:
+        """Camera -> (h, w, 3), the part that is seen, to camera -> features (F,)."""
+        return {name: self._eyes[name].run(None, {"picture": picture[None]})[0][0] for name, picture in pictures.items()}
+
 
 class Planner:
     """Plans chunks. Not for use from several threads at once."""
@@ -110,6 +124,9 @@ class Planner:
         self._engine = engine
         # A layout works its sizes out from its terms each time it is asked.
         self._observation_size, self._chunk_size = layout.observation_size, layout.chunk_size
+        self._image_parts = {view.name: layout.slice_of(f"{IMAGE}/{view.name}") for view in layout.cameras}
+        self._looked_at: Mapping[str, Picture] | None = None
+        self._features: Mapping[str, Array32] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -144,6 +161,20 @@ class Planner:
             candidates=count,
             inference_s=time.perf_counter() - began,
         )
+
+    def see(self, pictures: Mapping[str, Picture]) -> dict[str, Array32]:
+        """Camera -> (h, w, 3), the part that is seen, to camera -> features (F,): once for each picture, not for each chunk."""
+        return self._engine.see(pictures)
+
+    def look(self, vector: Array32, pictures: Mapping[str, Picture]) -> None:
+        """Put into the observation `vector` (o,) what the eyes make of whole pictures. Raises PictureError."""
+        if not self.layout.cameras:
+            return
+        if pictures is not self._looked_at:
+            self._features = self.see({view.name: seen_part(pictures[view.name], view) for view in self.layout.cameras})
+            self._looked_at = pictures
+        for name, features in self._features.items():
+            vector[self._image_parts[name]] = features
 
     def log_prob(self, vectors: Array32, chunks: Array | Array32) -> Array:
         """Exact log-likelihood (B,), nats per rad^D, of `chunks` (B, H, A) rad after observations `vectors` (B, o)."""

@@ -22,8 +22,10 @@ TERM_SIZES = {
     "object_at_object": 3,
     "object_square": 4,
 }
+IMAGE = "image"
 """Term -> how many numbers; None: one for each joint. `object_...` terms are written `object_position/NAME`. Any term may end
-with `@K`: the same, K control ticks earlier (or as long ago as is known).
+with `@K`: the same, K control ticks earlier (or as long ago as is known). `image/CAMERA` is what an encoder makes of the newest
+picture of a camera; its `CameraView` says how many numbers, and of what part of the picture.
 
 Positions in m in `fr3_link0`, rotations as the first two columns of the rotation matrix, `object_in_hand` in the hand frame (m),
 joints in rad. `object_at_grasp` and `object_at_object/NAME:OTHER` look closely: the offset from the point between fingers and
@@ -44,6 +46,9 @@ DUCK_OBSERVATION = (
 """Without the duck's rotation: nobody grasps by it, and a duck that was rolled over by a missed grasp has one never seen."""
 
 
+SEEN_OBSERVATION = ("joint_position", "commanded_position", "hand_position", "hand_rotation", "image/front", "image/wrist")
+"""From two cameras and the joints alone."""
+
 CUBE_OBSERVATION = (
     "joint_position", "commanded_position", "object_in_hand/cube", "object_square/cube",
     "joint_position@1", "joint_position@2", "commanded_position@1", "commanded_position@2",
@@ -54,6 +59,28 @@ CUBE_OBSERVATION = (
 
 class LayoutError(ValueError):
     """Two layouts that do not fit; the message says what was expected and what came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraView:
+    """What is seen of one camera: of a picture of `source_px` (width, height) the part `crop` (left, top, right, bottom; shares
+    of width and height), resized to `size_px` (width, height). `features`: how many numbers an encoder makes of that.
+    """
+
+    name: str
+    source_px: tuple[int, int] = (128, 128)
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    size_px: tuple[int, int] = (64, 64)
+    features: int = 32
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.crop
+        if not (0.0 <= left < right <= 1.0 and 0.0 <= top < bottom <= 1.0):
+            raise LayoutError(f"crop of camera {self.name}: expected 0 <= left < right <= 1 and top alike, got {self.crop}")
+        if not all(16 <= size <= 4096 for size in (*self.source_px, *self.size_px)):
+            raise LayoutError(f"camera {self.name}: expected pictures of 16 to 4096, got {self.source_px} and {self.size_px}")
+        if not 1 <= self.features <= 1024:
+            raise LayoutError(f"features of camera {self.name}: expected 1 to 1024, got {self.features}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +96,7 @@ class PolicyLayout:
     observation: tuple[str, ...]
     joint_names: tuple[str, ...] = JOINTS
     absolute_joints: tuple[str, ...] = ()
+    cameras: tuple[CameraView, ...] = ()
     horizon: int = 10
     step_period_s: float = 0.05
 
@@ -76,7 +104,10 @@ class PolicyLayout:
         if "commanded_position" not in self.observation:
             raise LayoutError("observation: expected the term commanded_position, from which chunks are counted; add it")
         for term in self.observation:
-            term_size(term, len(self.joint_names))
+            self.size_of(term)
+        seen, views = sorted(set(self._names(IMAGE))), sorted(view.name for view in self.cameras)
+        if seen != views:
+            raise LayoutError(f"cameras: expected one view of each of {seen}, which the observation names, got {views}")
         for name, values in (("observation", self.observation), ("joint_names", self.joint_names)):
             if len(set(values)) != len(values):
                 raise LayoutError(f"{name}: expected every name once, got {', '.join(values)}")
@@ -106,13 +137,31 @@ class PolicyLayout:
     @property
     def observation_size(self) -> int:
         """Length of the observation vector."""
-        return sum(term_size(term, self.action_size) for term in self.observation)
+        return sum(self.size_of(term) for term in self.observation)
+
+    def size_of(self, term: str) -> int:
+        """How many numbers `term` is; raises LayoutError for one that is not known."""
+        kind, _, camera = ticks_ago(term)[0].partition("/")
+        if kind != IMAGE:
+            return term_size(term, self.action_size)
+        if "@" in term:
+            raise LayoutError(f"observation: expected image/CAMERA without @K, got {term}; only the newest picture is seen")
+        return self.view_of(camera).features
+
+    def view_of(self, camera: str) -> CameraView:
+        """Raises LayoutError."""
+        for view in self.cameras:
+            if view.name == camera:
+                return view
+        raise LayoutError(
+            f"observation: expected image/CAMERA with one of the cameras {[v.name for v in self.cameras]}, got {camera!r}"
+        )
 
     def slice_of(self, term: str) -> slice:
         """Where the numbers of `term` lie in the observation vector; raises LayoutError when the policy does not see it."""
         start = 0
         for name in self.observation:
-            size = term_size(name, self.action_size)
+            size = self.size_of(name)
             if name == term:
                 return slice(start, start + size)
             start += size
@@ -125,8 +174,12 @@ class PolicyLayout:
     @property
     def objects(self) -> tuple[str, ...]:
         """Objects whose poses are needed, each once, in the order of their first term."""
-        names = (name for term in self.observation for name in ticks_ago(term)[0].partition("/")[2].split(":") if name)
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(name for names in self._names("object_") for name in names.split(":")))
+
+    def _names(self, kind: str) -> list[str]:
+        """What stands behind the slash of terms whose kind begins like this."""
+        terms = [ticks_ago(term)[0] for term in self.observation]
+        return [term.partition("/")[2] for term in terms if term.startswith(kind)]
 
     @property
     def memory(self) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sernf_policy.layout import NEAR_M, PolicyLayout, ticks_ago
+from sernf_policy.layout import IMAGE, NEAR_M, PolicyLayout, ticks_ago
 from sernf_robot.joints import JOINTS
 from sernf_robot.kinematics import GRASP_POINT_M, Kinematics, quaternion_to_matrix
 
@@ -26,12 +26,14 @@ class Snapshot:
     """What is known at one control tick.
 
     `joint_position_rad`, `commanded_position_rad`: (A,) in the layout's joint order. `object_poses`: name -> position (3,) m and
-    unit quaternion (4,) wxyz in `fr3_link0`. `earlier`: the ticks before, latest first; `Memory` keeps them.
+    unit quaternion (4,) wxyz in `fr3_link0`. `features`: camera -> what its encoder made of the newest picture. `earlier`: the
+    ticks before, latest first; `Memory` keeps them.
     """
 
     joint_position_rad: Array
     commanded_position_rad: Array
     object_poses: Mapping[str, Pose]
+    features: Mapping[str, Array32] = field(default_factory=dict)
     earlier: tuple[Snapshot, ...] = ()
 
     def ago(self, ticks: int) -> Snapshot:
@@ -72,7 +74,7 @@ class ObservationBuilder:
         return self._kinematics.hand_pose(joint_position_rad[self._to_robot])
 
     def vector(self, snapshot: Snapshot) -> Array32:
-        """(observation_size,) float32. Raises KeyError for a missing object and ValueError for wrong sizes."""
+        """(observation_size,) float32. Raises KeyError for a missing object or camera and ValueError for wrong sizes."""
         hands = {ago: self.hand_pose(snapshot.ago(ago).joint_position_rad) for ago in self._hand_ago}
         parts = [
             _hand_term(kind, name, snapshot.ago(ago), hands[ago]) if kind in HAND_TERMS else _term(kind, name, snapshot.ago(ago))
@@ -99,6 +101,8 @@ def _term(kind: str, name: str, snapshot: Snapshot) -> Array:
         return snapshot.joint_position_rad
     if kind == "commanded_position":
         return snapshot.commanded_position_rad
+    if kind == IMAGE:
+        return snapshot.features[name].astype(np.float64)
     name, _, other = name.partition(":")
     position, quaternion = snapshot.object_poses[name]
     if kind == "object_at_object":

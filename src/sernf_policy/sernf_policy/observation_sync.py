@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sernf_policy.camera_watch import CameraConfig, CameraWatch
+from sernf_policy.layout import CameraView
 from sernf_policy.observation import Snapshot
 
 Array = NDArray[np.float64]
@@ -61,8 +63,9 @@ class BridgeReading:
 class ObservationSync:
     """Takes messages in any order; one thread."""
 
-    def __init__(self, config: StalenessConfig) -> None:
+    def __init__(self, config: StalenessConfig, cameras: CameraConfig | None = None) -> None:
         self._config = config
+        self.cameras = CameraWatch(cameras or CameraConfig())
         self._stamps: dict[str, int] = {}
         self._objects: dict[str, tuple[Array, Array]] = {}
         self._joints: Array | None = None
@@ -102,7 +105,7 @@ class ObservationSync:
         self._stamps[topic] = stamp_ns
         return True
 
-    def obstacle(self, now_ns: int, objects: Sequence[str]) -> str:
+    def obstacle(self, now_ns: int, objects: Sequence[str], views: Sequence[CameraView] = ()) -> str:
         """Why there is no observation now, naming the topic and what to do; empty when there is one."""
         config = self._config
         limits = {"joint_states": config.joint_states_s, "bridge_state": config.bridge_state_s}
@@ -125,7 +128,7 @@ class ObservationSync:
             if abs(norm - 1.0) > LARGEST_NORM_ERROR:
                 topic = object_topic(name)
                 return f"{topic}: expected a unit quaternion, got one of norm {norm:.3f}; see {_sender(topic)}"
-        return ""
+        return self.cameras.obstacle(now_ns, views)
 
     def age_s(self, topic: str, now_ns: int) -> float | None:
         """Age of the newest message by its stamp; None before the first."""
@@ -137,13 +140,17 @@ class ObservationSync:
         """Stamp of the joint state that the next snapshot holds; 0 before the first."""
         return self._stamps.get("joint_states", 0)
 
-    def snapshot(self, order: NDArray[np.intp], objects: Sequence[str]) -> Snapshot:
-        """The observation's ingredients with joints reordered by `order`; only while `obstacle` says nothing."""
+    def snapshot(self, order: NDArray[np.intp], objects: Sequence[str], views: Sequence[CameraView] = ()) -> Snapshot:
+        """The observation's ingredients with joints reordered by `order`; only while `obstacle` says nothing.
+
+        What eyes make of pictures is left 0: `Planner.look` puts it in, in the inference thread.
+        """
         assert self._joints is not None
         return Snapshot(
             joint_position_rad=self._joints[order],
             commanded_position_rad=self.commanded(order),
             object_poses={name: self._objects[name] for name in objects},
+            features={view.name: np.zeros(view.features, dtype=np.float32) for view in views},
         )
 
     def commanded(self, order: NDArray[np.intp]) -> Array:

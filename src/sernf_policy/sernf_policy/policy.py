@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from sernf_policy.encoder import Observation, VectorEncoder
 from sernf_policy.flow import FLOWS, base_log_prob
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import IMAGE, PolicyLayout, ticks_ago
 from sernf_policy.normaliser import ChunkNormaliser
+from sernf_policy.vision import Eyes, VisionConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class PolicyConfig:
     margin: float = 0.1
     smallest_half_range_rad: float = 0.02
     temperature: float = 0.7
+    vision: VisionConfig = field(default_factory=VisionConfig)
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:
@@ -67,6 +70,7 @@ class ChunkPolicy(nn.Module):
         self._commanded = layout.slice_of("commanded_position")
         self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size, config.input_noise)
         self.normaliser = ChunkNormaliser(layout.horizon, layout.counted)
+        self.eyes = Eyes(layout.cameras, config.vision)
         self.flow = FLOWS[config.flow](
             layout.chunk_size, config.code_size,
             blocks=config.blocks, hidden=config.hidden, affine_hidden=config.affine_hidden, dropout=config.dropout,
@@ -76,10 +80,26 @@ class ChunkPolicy(nn.Module):
         """Normalisation from data: `vectors` (n, observation_size), `chunks` (n, H, A) rad."""
         config = self.config
         self.encoder.standardiser.fit(vectors)
+        for view in self.layout.cameras:
+            # What eyes give is of this size already, and changes while they learn.
+            seen = [
+                self.layout.slice_of(term) for term in self.layout.observation if ticks_ago(term)[0] == f"{IMAGE}/{view.name}"
+            ]
+            for part in seen:
+                self.encoder.standardiser.mean[part], self.encoder.standardiser.std[part] = 0.0, 1.0
         self.normaliser.fit(
             chunks, self.commanded({"vector": vectors}),
             margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise,
         )  # fmt: skip
+
+    def seeing(self, vectors: Tensor, images: Mapping[str, Tensor]) -> Tensor:
+        """`vectors` (B, observation_size) with what the eyes make of `images`: camera -> (B, h, w, 3) uint8."""
+        if not images:
+            return vectors
+        parts = list(torch.split(vectors, [self.layout.size_of(term) for term in self.layout.observation], dim=1))
+        for name, features in self.eyes(dict(images)).items():
+            parts[self.layout.observation.index(f"{IMAGE}/{name}")] = features
+        return torch.cat(parts, dim=1)
 
     def commanded(self, observation: Observation) -> Tensor:
         """The commanded position (B, A), rad, from which chunks are counted."""

@@ -29,6 +29,7 @@ from sernf_node import DiagnosticLevel, Diagnostics, SernfNode, run_node
 from sernf_node.realtime import RealtimeReport, ask_for_realtime, freeze_garbage, thaw_garbage
 from sernf_node.stamps import IncreasingStamps
 from sernf_node.timing_ring import TimingRing
+from sernf_policy.camera_input import CameraInput
 from sernf_policy.inference_worker import InferenceWorker
 from sernf_policy.loaded_weights import LoadedWeights
 from sernf_policy.observation_sync import ObservationSync, object_topic
@@ -57,9 +58,14 @@ SWITCH_INTERVAL_S = 0.0005
 """How long another thread may keep the interpreter from the control thread; Python's default is a control tick's worth."""
 THROTTLE_S = 2.0
 TIMING_COLUMNS = np.dtype(
-    [("due_ns", np.int64), ("start_ns", np.int64), ("joints_stamp_ns", np.int64), ("sent_ns", np.int64), ("commanded", np.bool_)]
-)
-"""`due_ns`, `start_ns`: monotonic. `joints_stamp_ns`, `sent_ns`: wall clock, of the joint state acted on and after publishing."""
+    [
+        ("due_ns", np.int64), ("start_ns", np.int64), ("joints_stamp_ns", np.int64), ("pictures_stamp_ns", np.int64),
+        ("sent_ns", np.int64), ("commanded", np.bool_),
+    ]
+)  # fmt: skip
+"""`due_ns`, `start_ns`: monotonic. Wall clock: `joints_stamp_ns` of the joint state acted on, `pictures_stamp_ns` of the pictures
+from which the command's chunk was planned (0 without), `sent_ns` after publishing.
+"""
 
 
 class PolicyNode(SernfNode[PolicyNodeConfig]):
@@ -71,6 +77,7 @@ class PolicyNode(SernfNode[PolicyNodeConfig]):
         self._realtime = RealtimeReport("ordinary scheduling", False)
         self._destroy: list[Callable[[], object]] = []
         self._objects: dict[str, Callable[[], object]] = {}
+        self._cameras: CameraInput | None = None
         self._is_active = False
 
     def setup(self) -> None:
@@ -79,7 +86,7 @@ class PolicyNode(SernfNode[PolicyNodeConfig]):
         limits_file = Path(str(self.get_parameter("config_file").value)).parent / config.limits_file
         self._stamps = IncreasingStamps()
         self._schedule = TickSchedule(config.period_s)
-        self._sync = ObservationSync(config.staleness)
+        self._sync = ObservationSync(config.staleness, config.cameras)
         self._worker: InferenceWorker[Computed] = InferenceWorker()
         self._session = PolicySession(self._worker, self._sync, config.session, np.random.default_rng(config.seed))
         self._loader = ChildLoader(config.loader, joint_names=JOINTS, limits_file=limits_file, task=config.task)
@@ -149,6 +156,7 @@ class PolicyNode(SernfNode[PolicyNodeConfig]):
         for destroy in (*self._destroy, *self._objects.values()):
             destroy()
         self._destroy, self._objects = [], {}
+        self._close_cameras()
 
     def _on_joint_states(self, message: JointState) -> None:
         try:
@@ -198,7 +206,9 @@ class PolicyNode(SernfNode[PolicyNodeConfig]):
         self._tell_trouble()
         if self._timings is not None:
             due_ns = round(self._schedule.due_s(tick) * 1e9)
-            self._timings.note(due_ns, start_ns, self._sync.joints_stamp_ns, sent_ns, decision.command is not None)
+            command = decision.command
+            pictures_ns = 0 if command is None else command.pictures_stamp_ns
+            self._timings.note(due_ns, start_ns, self._sync.joints_stamp_ns, pictures_ns, sent_ns, command is not None)
 
     def _fits(self, weights: LoadedWeights) -> str:
         layout, config = weights.layout, self.config
@@ -213,12 +223,25 @@ class PolicyNode(SernfNode[PolicyNodeConfig]):
         return ""
 
     def _offer(self, weights: LoadedWeights | None) -> None:
-        """Let the session change to `weights`, and hear of the objects that they look at."""
+        """Let the session change to `weights`, and hear of the objects and cameras that they look at."""
         self._session.candidate = weights
         for name in () if weights is None else weights.layout.objects:
             if name not in self._objects:
                 subscription = self.create_subscription(PoseStamped, object_topic(name), partial(self._on_object, name), COMMANDS)
                 self._objects[name] = partial(self.destroy_subscription, subscription)
+        cameras = () if weights is None else tuple(view.name for view in weights.layout.cameras)
+        if cameras and (self._cameras is None or self._cameras.names != cameras):
+            self._close_cameras()
+            watch, slop_s = self._sync.cameras, self.config.cameras.slop_s
+            self._cameras = CameraInput(self, cameras, watch, slop_s, self._complain)
+
+    def _complain(self, text: str) -> None:
+        self.get_logger().error(text, throttle_duration_sec=THROTTLE_S)
+
+    def _close_cameras(self) -> None:
+        if self._cameras is not None:
+            self._cameras.destroy()
+            self._cameras = None
 
     def _on_adopted(self, weights: LoadedWeights) -> None:
         self._store.adopted(weights)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sernf_policy.camera_watch import CameraConfig
 from sernf_policy.observation_sync import StalenessConfig
 from sernf_policy.policy_session import SessionConfig
 from sernf_policy.weights_loader import LoaderConfig
@@ -31,6 +32,7 @@ class PolicyNodeConfig:
     seed: int = 0
     priority: int = 40
     staleness: StalenessConfig = field(default_factory=StalenessConfig)
+    cameras: CameraConfig = field(default_factory=CameraConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     timing_file: str = ""

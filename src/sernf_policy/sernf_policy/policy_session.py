@@ -7,6 +7,7 @@ holds, the scene is new, an input was missing) every chunk is forgotten, and the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,6 +22,7 @@ from sernf_policy.likelihood_monitor import Evidence, ExecutedChunk, ExecutedChu
 from sernf_policy.loaded_weights import LoadedWeights
 from sernf_policy.observation import Array32, Memory, ObservationBuilder
 from sernf_policy.observation_sync import ObservationSync
+from sernf_policy.pictures import Picture
 from sernf_robot.kinematics import Kinematics
 
 Array = NDArray[np.float64]
@@ -63,12 +65,13 @@ class SessionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StepCommand:
-    """Targets (A,) rad in the robot's order, and where they come from."""
+    """Targets (A,) rad in the robot's order, and where they come from. `pictures_stamp_ns`: of what cameras showed then, or 0."""
 
     position_rad: Array
     chunk_id: int
     step_in_chunk: int
     sha256: str
+    pictures_stamp_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,20 +116,23 @@ class Computed:
 
 
 def compute(
-    weights: LoadedWeights, vector: Array32, rng: np.random.Generator, executed: ExecutedChunk | None, *, exploring: bool
-) -> Computed:
-    """In the inference thread."""
+    weights: LoadedWeights, vector: Array32, pictures: Mapping[str, Picture], rng: np.random.Generator,
+    executed: ExecutedChunk | None, *, exploring: bool,
+) -> Computed:  # fmt: skip
+    """In the inference thread, to which `vector` belongs until this returns."""
+    weights.planner.look(vector, pictures)
     planned = weights.planner.plan(vector, rng, exploring=exploring)
     return Computed(planned, weights.planner.evidence(vector, planned, executed))
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """A chunk that is being computed."""
+    """A chunk that is being computed, or was."""
 
     number: int
     tick: int
     stamp_ns: int
+    pictures_stamp_ns: int
     asked_s: float
     weights: LoadedWeights
 
@@ -149,7 +155,7 @@ class PolicySession:
         self._asked: _Asked | None = None
         self._wanted = self._sees = False
         self._memory = Memory(0)
-        self._sha256_of: dict[int, str] = {}
+        self._asked_for: dict[int, _Asked] = {}
         self._monitor, self._executed = LikelihoodMonitor(None), ExecutedChunks(1)
         self.mode = Mode.HOLD
         self.weights: LoadedWeights | None = None
@@ -176,6 +182,8 @@ class PolicySession:
         self._monitor.reset()
         if self.weights is not None:
             self.weights.planner.forget()
+        if mode is not Mode.HOLD:
+            self._sync.cameras.accept_encodings()
         self.mode = mode
         self.trouble = self.alarm = ""
         return not mode.commands and self._handover.release(self._sync.bridge)
@@ -222,11 +230,13 @@ class PolicySession:
             return Decision(chunk=chunk, adopted=adopted)
         self._handover.commanded(self._sync.jumps, now_s)
         self.counts.commands += 1
+        asked = self._asked_for[played.chunk_id]
         command = StepCommand(
             position_rad=played.position_rad,
             chunk_id=played.chunk_id,
             step_in_chunk=played.step_in_chunk,
-            sha256=self._sha256_of[played.chunk_id],
+            sha256=asked.weights.sha256,
+            pictures_stamp_ns=asked.pictures_stamp_ns,
         )
         return Decision(command=command, chunk=chunk, adopted=adopted)
 
@@ -235,7 +245,8 @@ class PolicySession:
         weights = self.weights
         if not self._sees or weights is None:
             return
-        snapshot = self._memory.with_earlier(self._sync.snapshot(weights.to_layout, weights.layout.objects))
+        layout = weights.layout
+        snapshot = self._memory.with_earlier(self._sync.snapshot(weights.to_layout, layout.objects, layout.cameras))
         if not self._wanted:
             return
         if self._worker.is_busy:
@@ -246,15 +257,18 @@ class PolicySession:
         self.counts.chunks += 1
         self._executed.observed(tick, vector)
         executed = self._executed.take()
-        self._asked = _Asked(self.counts.chunks, tick, self._sync.joints_stamp_ns, now_s, weights)
-        exploring = self.mode is Mode.EXPLORE
-        self._worker.submit(self._asked.number, lambda: compute(weights, vector, self._rng, executed, exploring=exploring))
+        exploring, cameras = self.mode is Mode.EXPLORE, self._sync.cameras
+        pictures = cameras.pictures
+        self._asked = _Asked(self.counts.chunks, tick, self._sync.joints_stamp_ns, cameras.stamp_ns, now_s, weights)
+        self._worker.submit(
+            self._asked.number, lambda: compute(weights, vector, pictures, self._rng, executed, exploring=exploring)
+        )
 
     def _look_for_obstacles(self, now_s: float, now_ns: int) -> None:
         self.missing = self.not_ours = ""
         if self.mode is Mode.HOLD or self.weights is None:
             return
-        self.missing = self._sync.obstacle(now_ns, self.weights.layout.objects)
+        self.missing = self._obstacle(now_ns, self.weights)
         bridge = self._sync.bridge
         if self.missing or self.mode is Mode.SHADOW or bridge is None:
             return
@@ -266,6 +280,9 @@ class PolicySession:
             self.trouble = f"{lost}; started again from there"
             self.counts.restarts += 1
             self._forget()
+
+    def _obstacle(self, now_ns: int, weights: LoadedWeights) -> str:
+        return self._sync.obstacle(now_ns, weights.layout.objects, weights.layout.cameras)
 
     def _take_answer(self, now_s: float) -> NewChunk | None:
         answer, asked = self._worker.poll(), self._asked
@@ -294,8 +311,8 @@ class PolicySession:
         self._monitor.judge(computed.evidence)
         position_rad: Array = planned.position_rad[:, asked.weights.to_robot]
         self._player.offer(position_rad, asked.tick, asked.number)
-        self._sha256_of[asked.number] = asked.weights.sha256
-        self._sha256_of.pop(asked.number - KEPT_CHUNKS, None)
+        self._asked_for[asked.number] = asked
+        self._asked_for.pop(asked.number - KEPT_CHUNKS, None)
         return NewChunk(
             chunk_id=asked.number, stamp_ns=asked.stamp_ns, position_rad=position_rad, planned=planned, weights=asked.weights
         )
@@ -323,7 +340,7 @@ class PolicySession:
     def _adopt(self, now_ns: int) -> LoadedWeights | None:
         """Change to the candidate, if there is one and it can see what it needs."""
         candidate = self.candidate
-        if candidate is None or (self.mode is not Mode.HOLD and self._sync.obstacle(now_ns, candidate.layout.objects)):
+        if candidate is None or (self.mode is not Mode.HOLD and self._obstacle(now_ns, candidate)):
             return None
         self.candidate = None
         self.weights = candidate

@@ -6,6 +6,7 @@ Without ONNX and its runtime the torch modules run themselves, several times slo
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,10 +17,12 @@ from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import Checkpoint
 from sernf_policy.critic import ChunkCritic
 from sernf_policy.engine import Array32, CompiledEngine, Decoded, Engine, Graphs, Judged, PlannedChunk, Planner
+from sernf_policy.pictures import Picture
 from sernf_policy.policy import ChunkPolicy
 
 try:
     from sernf_policy.inference_graph import likelihood_graph, sampling_graph
+    from sernf_policy.vision_graph import eyes_graphs
 
     MISSING = engine.MISSING
 except ImportError as error:
@@ -34,6 +37,7 @@ LIKELIHOOD_TOLERANCE = 1e-3
 """Of `likelihood_difference`. Single precision leaves 1e-6, and up to 1e-4 where the policy is saturated."""
 Q_TOLERANCE = 1e-3
 DISTANCE_TOLERANCE = 1e-3
+FEATURE_TOLERANCE = 1e-3
 
 
 class CompileError(RuntimeError):
@@ -65,6 +69,12 @@ class EagerEngine:
         log_prob = self._policy.log_prob(observation, torch.from_numpy(chunk))
         return Judged(log_prob.numpy(), self._policy.encoder.standardiser.distance(observation["vector"]).numpy())
 
+    @torch.no_grad()
+    def see(self, pictures: Mapping[str, Picture]) -> dict[str, Array32]:
+        """Camera -> (h, w, 3), the part that is seen, to camera -> features (F,)."""
+        seen = self._policy.eyes({name: torch.from_numpy(picture[None]) for name, picture in pictures.items()})
+        return {name: features[0].numpy() for name, features in seen.items()}
+
 
 class PolicyRuntime(Planner):
     """Plans chunks with one checkpoint. Not for use from several threads at once; ready to use when constructed."""
@@ -82,7 +92,7 @@ class PolicyRuntime(Planner):
             log.warning("the policy runs uncompiled and several times slower: %s; install onnx and onnxruntime", MISSING)
         else:
             sampling = sampling_graph(policy, critic, acting.candidates)
-            self.graphs = Graphs(sampling, likelihood_graph(policy), critic is not None)
+            self.graphs = Graphs(sampling, likelihood_graph(policy), critic is not None, eyes_graphs(policy.eyes))
             chosen = CompiledEngine(self.graphs, threads=threads)
             _compare(chosen, eager, policy, acting.candidates)
         super().__init__(policy.layout, acting, chosen, has_critic=critic is not None)
@@ -115,6 +125,11 @@ def _compare(compiled: Engine, eager: Engine, policy: ChunkPolicy, candidates: i
         ("log-likelihood of a sample", likelihood_difference(got.log_prob, expected.log_prob, numbers), LIKELIHOOD_TOLERANCE),
         ("log-likelihood", likelihood_difference(judged.log_prob, expected_judged.log_prob, numbers), LIKELIHOOD_TOLERANCE),
         ("distance", float(np.abs(judged.distance - expected_judged.distance).max()), DISTANCE_TOLERANCE),
+    ]
+    pictures = {view.name: rng.integers(0, 256, (*reversed(view.size_px), 3), dtype=np.uint8) for view in layout.cameras}
+    seen, expected_seen = compiled.see(pictures), eager.see(pictures)
+    found += [
+        (f"features of {name}", float(np.abs(seen[name] - expected_seen[name]).max()), FEATURE_TOLERANCE) for name in pictures
     ]
     if got.q_value is not None and expected.q_value is not None:
         difference = np.abs(got.q_value - expected.q_value).max() / (1.0 + np.abs(expected.q_value).max())

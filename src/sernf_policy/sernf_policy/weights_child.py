@@ -60,7 +60,8 @@ def answer(descriptor: int, request: dict[str, Any]) -> None:
         traceback.print_exc()
         frames.send(descriptor, {"refused": f"{request['file']}: {error!r}; see the traceback in the log of the policy"})
     else:
-        frames.send(descriptor, {"description": description.as_mapping()}, (graphs.sampling, graphs.likelihood))
+        eyes = [graphs.eyes[view.name] for view in description.layout.cameras]
+        frames.send(descriptor, {"description": description.as_mapping()}, (graphs.sampling, graphs.likelihood, *eyes))
 
 
 def main() -> None:

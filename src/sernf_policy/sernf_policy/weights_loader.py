@@ -115,7 +115,8 @@ class ChildLoader:
             description = WeightsDescription.of_mapping(message["description"])
             self._weights_run = True
             self._set_priority()
-            graphs = Graphs(sampling=parts[0], likelihood=parts[1], has_critic=description.has_critic)
+            eyes = dict(zip((view.name for view in description.layout.cameras), parts[2:], strict=True))
+            graphs = Graphs(sampling=parts[0], likelihood=parts[1], has_critic=description.has_critic, eyes=eyes)
             return LoadedWeights.build(description, graphs, self._joint_names, threads=self._config.threads)
         except ShippedWeightsError as error:
             return Refusal(str(error))

@@ -12,7 +12,7 @@ from torch import Tensor
 from sernf_policy.acting import ActingConfig
 from sernf_policy.checkpoint import CheckpointInfo, HeldOut, save_checkpoint
 from sernf_policy.chunk_player import PlayerConfig
-from sernf_policy.layout import PolicyLayout
+from sernf_policy.layout import CameraView, PolicyLayout
 from sernf_policy.likelihood_monitor import LikelihoodThresholds
 from sernf_policy.policy import ChunkPolicy, PolicyConfig
 from sernf_robot.joints import ARM_JOINTS, JOINTS
@@ -25,9 +25,13 @@ BLIND = ("joint_position", "commanded_position")
 PLAYER = PlayerConfig(execute_steps=3, blend_steps=1)
 
 
-def robot_layout(*, observation: tuple[str, ...] = BLIND, rate_hz: float = 20.0, task: str = "duck") -> PolicyLayout:
+def robot_layout(
+    *, observation: tuple[str, ...] = BLIND, rate_hz: float = 20.0, task: str = "duck", cameras: tuple[CameraView, ...] = ()
+) -> PolicyLayout:
     """All joints, in another order than the robot's; six steps."""
-    return PolicyLayout(task=task, observation=observation, joint_names=JOINTS[::-1], horizon=6, step_period_s=1.0 / rate_hz)
+    return PolicyLayout(
+        task=task, observation=observation, joint_names=JOINTS[::-1], horizon=6, step_period_s=1.0 / rate_hz, cameras=cameras
+    )
 
 
 def robot_data(layout: PolicyLayout, rows: int, seed: int, drift_rad: float = 0.01) -> tuple[Tensor, Tensor]:

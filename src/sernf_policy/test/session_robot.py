@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,10 @@ class FakePlanner:
         self.executed: list[ExecutedChunk | None] = []
         self.failure: Exception | None = None
         self.nats, self.value = 1.0, 0.0
+        self.looked: list[Mapping[str, Any]] = []
+
+    def look(self, _vector: Any, pictures: Mapping[str, Any]) -> None:
+        self.looked.append(pictures)
 
     def plan(self, vector: Any, _rng: object, *, exploring: bool) -> PlannedChunk:
         if self.failure is not None:

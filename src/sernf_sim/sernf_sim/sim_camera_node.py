@@ -1,5 +1,7 @@
 """Node `sim_camera`: pictures of the simulation, rendered in its own process so that rendering never delays control.
 
+A picture is drawn as soon as the state for it has come, so that it is no older than drawing takes.
+
 Subscribes `sim/state`, publishes `camera/<name>/image_raw` (rgb8, stamped with the state's stamp). Without states it publishes
 nothing and says so in diagnostics; a state that cannot be drawn is counted and left out.
 """
@@ -15,6 +17,7 @@ from sensor_msgs.msg import Image
 
 from sernf_msgs.msg import SimState
 from sernf_node import DiagnosticLevel, Diagnostics, SernfNode, run_node
+from sernf_sim.camera_noise import with_noise
 from sernf_sim.cameras import RenderError, WorldRenderer
 from sernf_sim.tasks.scenery import CAMERAS
 from sernf_sim.world import FullState
@@ -54,10 +57,11 @@ class SimCameraNode(SernfNode[CameraConfig]):
         """Publishers and the subscription; the graphics context is opened at the first state, which names the task."""
         self._renderer: WorldRenderer | None = None
         self._newest: SimState | None = None
-        self._drawn: SimState | None = None
-        self._received_s = 0.0
+        self._received_s = self._due_s = 0.0
+        self._is_active = False
         self._frames = self._failures = 0
         self._render_ms: list[float] = []
+        self._rng = np.random.default_rng()
         self._problem = ""
         self._image_publishers = {
             name: self.create_publisher(Image, f"camera/{name}/image_raw", LATEST) for name in self.config.cameras
@@ -67,13 +71,11 @@ class SimCameraNode(SernfNode[CameraConfig]):
 
     def start(self) -> None:
         """Begin to render."""
-        self._timer = self.create_timer(1.0 / self.config.rate_hz, self._draw)
+        self._is_active = True
 
     def stop(self) -> None:
         """No more pictures."""
-        if hasattr(self, "_timer"):
-            self.destroy_timer(self._timer)
-            del self._timer
+        self._is_active = False
 
     def teardown(self) -> None:
         """Release graphics and topics."""
@@ -89,19 +91,20 @@ class SimCameraNode(SernfNode[CameraConfig]):
             del self._diagnostics
 
     def _on_state(self, message: SimState) -> None:
-        self._newest, self._received_s = message, time.monotonic()
+        now_s = self._received_s = time.monotonic()
+        self._newest = message
+        if self._is_active and now_s >= self._due_s:
+            period_s = 1.0 / self.config.rate_hz
+            self._due_s = max(self._due_s + period_s, now_s)  # states come at their own times: the rate holds in the mean
+            self._draw(message)
 
-    def _draw(self) -> None:
-        message = self._newest
-        if message is None or message is self._drawn:
-            return
-        self._drawn = message
+    def _draw(self, message: SimState) -> None:
         state = full_state(message)
         started_s = time.perf_counter()
         try:
             renderer = self._renderer_for(state.task)
             for name, publisher in self._image_publishers.items():
-                publisher.publish(image_message(renderer.render(state, name), message, name))
+                publisher.publish(image_message(with_noise(renderer.render(state, name), self._rng), message, name))
         except (RenderError, ValueError) as error:
             self._failures += 1
             self._problem = str(error)

@@ -30,7 +30,7 @@ from sernf_teleop.episode_files import (
 )
 from sernf_teleop.episode_writer import EpisodeWriter
 from sernf_teleop.message_definitions import MessageDefinitions, UnknownTypeError
-from sernf_teleop.recorder_config import TopicRule, rule_for
+from sernf_teleop.recorder_config import SUFFIX, TopicRule, rule_for
 
 MAGIC = b"\x89MCAP0\r\n"
 SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x03, 0x04, 0x05, 0x06
@@ -118,7 +118,9 @@ def _rewrite(path: Path, file: Path, work: Path, home: Path, definitions: Messag
         writer.abort()
         raise
     rules = [TopicRule(**rule) for rule in json.loads(about.pop("rules", "[]"))]
-    topics = {name: _topic_entry(rule_for(rules, name, about.get("namespace", "/")), count) for name, count in counts.items()}
+    namespace = about.get("namespace", "/")
+    found = {name: rule_for(rules, name.removesuffix(SUFFIX), namespace) for name in counts}
+    topics = {name: _topic_entry(found[name], count) for name, count in counts.items()}
     write_custom_data(
         work,
         {

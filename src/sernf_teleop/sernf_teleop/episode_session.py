@@ -22,7 +22,7 @@ from sernf_teleop.episode_files import START_FILE, EpisodeError, free_mb, move_d
 from sernf_teleop.episode_repair import repair_episode
 from sernf_teleop.episode_writer import EpisodeWriter
 from sernf_teleop.message_definitions import MessageDefinitions
-from sernf_teleop.recorder_config import RecorderConfig, TopicRule
+from sernf_teleop.recorder_config import CODECS, COMPRESSED, SUFFIX, RecorderConfig, TopicRule
 from sernf_teleop.topic_counter import TopicCounter
 
 DRAIN_PERIOD_S = 0.05
@@ -102,6 +102,8 @@ class EpisodeSession:
         self._ending = threading.Event()
         self._verdict = Verdict()
         self._reason = ""
+        self._compress: dict[str, Callable[[bytes], bytes]] = {}
+        self._uncompressed: set[str] = set()
         self._thread = threading.Thread(target=self._run, name=f"writer of {self.episode_id}", daemon=True)
         self._started_s = time.monotonic()
         self._started_ns = time.time_ns()
@@ -220,10 +222,39 @@ class EpisodeSession:
                 if isinstance(item, _Queued):
                     self._queued_bytes -= len(item.data)
             if isinstance(item, _Queued):
-                self._writer.write(item.topic, item.log_time_ns, item.data)
+                topic, data = self._stored(item)
+                self._writer.write(topic, item.log_time_ns, data)
                 self.counters[item.topic].written()
             else:
-                self._writer.add_topic(item.name, item.msgtype, item.qos)
+                self._announce(item)
+
+    def _announce(self, topic: RecordedTopic) -> None:
+        if topic.rule.pictures == CODECS[0]:
+            self._writer.add_topic(topic.name, topic.msgtype, topic.qos)
+        else:
+            # Whoever records no pictures needs nothing that knows about them.
+            from sernf_teleop.picture_compression import PictureCompressor
+
+            self._compress[topic.name] = PictureCompressor(topic.rule.pictures).compress
+            self._writer.add_topic(topic.name + SUFFIX, COMPRESSED, topic.qos)
+
+    def _stored(self, item: _Queued) -> tuple[str, bytes]:
+        """Topic and bytes of a message in the bag: pictures compressed, if that is wanted and can be done."""
+        compress = self._compress.get(item.topic)
+        if compress is None:
+            return item.topic, item.data
+        try:
+            return item.topic + SUFFIX, compress(item.data)
+        except ValueError as error:
+            if item.topic not in self._uncompressed:
+                logging.getLogger(__name__).warning("%s is recorded uncompressed: %s", item.topic, error)
+                topic = self._topics[item.topic]
+                self._writer.add_topic(topic.name, topic.msgtype, topic.qos)
+                self._uncompressed.add(item.topic)
+            return item.topic, item.data
+
+    def _name_in_bag(self, topic: str) -> str:
+        return topic + SUFFIX if topic in self._compress and topic not in self._uncompressed else topic
 
     def _close(self, cut_short: str) -> EndedEpisode:
         verdict = Verdict(note=cut_short) if cut_short else self._verdict
@@ -254,7 +285,7 @@ class EpisodeSession:
 
     def _custom_data(self, verdict: Verdict, seconds: float, digest: str) -> dict[str, str]:
         topics = {
-            name: {
+            self._name_in_bag(name): {
                 "messages": counter.messages,
                 "dropped": counter.dropped,
                 "late": counter.late,

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+CODECS = ("as_published", "jpeg", "png")
+SUFFIX = "/compressed"
+"""Of a topic of compressed pictures, as image_transport names them."""
 LEVEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\*")
 MESSAGE_TYPE = re.compile(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*")
 
@@ -18,7 +22,8 @@ class TopicRule:
     `name`: relative to the node's namespace. `type`: such as "sensor_msgs/msg/Image". `expected_hz`: a gap of more than one and a
     half periods counts as late; none for topics without a rhythm. `control`: loss makes an episode unfit; in a full queue these
     come first. `latched`: the publisher keeps its last message, and every episode begins with it. `best_effort`: as published.
-    `depth`: messages that wait in the middleware while the recorder is busy.
+    `depth`: messages that wait in the middleware while the recorder is busy. `pictures`: how Images are stored: jpeg, png
+    (lossless) or as_published.
     """
 
     name: str
@@ -28,6 +33,7 @@ class TopicRule:
     latched: bool = False
     best_effort: bool = False
     depth: int = 100
+    pictures: str = "as_published"
 
     def __post_init__(self) -> None:
         if not self.name or not all(LEVEL.fullmatch(level) for level in self.name.split("/")):
@@ -36,6 +42,8 @@ class TopicRule:
             raise ValueError(f"type of {self.name}: expected a type such as 'sensor_msgs/msg/Image', got {self.type!r}")
         if self.expected_hz is not None and self.expected_hz <= 0:
             raise ValueError(f"expected_hz of {self.name}: expected a positive rate or null, got {self.expected_hz}")
+        if self.pictures not in CODECS or (self.pictures != CODECS[0] and self.type != IMAGE):
+            raise ValueError(f"pictures of {self.name}: expected one of {', '.join(CODECS)} for {IMAGE}, got {self.pictures!r}")
         if self.depth < 1:
             raise ValueError(f"depth of {self.name}: expected 1 or more, got {self.depth}")
 

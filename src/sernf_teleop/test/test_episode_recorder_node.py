@@ -174,7 +174,7 @@ def test_a_session_at_the_robots_rates_loses_nothing(tmp_path: Path, client: Cli
         assert (topic.dropped, topic.control) == (0, True)
     # Exact rates are the publisher's affair on a busy machine; the numbers of the messages say that none is missing.
     assert episode.topics["/joint_states"].messages > 2 * episode.topics["/bridge_state"].messages > 0
-    assert episode.topics["/camera/front/image_raw"].messages > 0
+    assert episode.topics["/camera/front/image_raw/compressed"].messages > 0
     assert episode.topics["/policy_version"].messages == 1
     states = list(messages(episode, ["/joint_states"]))
     assert list(deserialize_message(states[0].data, JointState).name) == list(JOINTS)

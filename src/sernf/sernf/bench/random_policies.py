@@ -56,6 +56,7 @@ def save_random_policy(
     candidates: int = CANDIDATES,
     step_rad: float = STEP_RAD,
     likelihood: LikelihoodThresholds | None = None,
+    acting: ActingConfig | None = None,
 ) -> CheckpointInfo:
     """A policy and a critic of the default sizes; they pass every check unless asked not to. Another seed: other weights."""
     torch.manual_seed(seed)
@@ -69,7 +70,7 @@ def save_random_policy(
         path,
         policy=policy.eval(),
         critic=critic.eval(),
-        acting=ActingConfig(candidates=candidates),
+        acting=acting or ActingConfig(candidates=candidates),
         stage="imitation",
         seed=seed,
         likelihood=likelihood,

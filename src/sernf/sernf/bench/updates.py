@@ -59,7 +59,7 @@ def measure_updates(seconds: float, console: Console) -> dict[str, Metric]:
 
 
 def _session(stage: Stage, layout: PolicyLayout, config: LearningConfig, parent: Checkpoint | None) -> TrainingSession:
-    return TrainingSession(stage, layout, [_episode(number) for number in range(EPISODES)], config, parent, seed=0)
+    return TrainingSession(stage, layout, [made_up_episode(number) for number in range(EPISODES)], config, parent, seed=0)
 
 
 def _checkpoint(session: TrainingSession, path: Path) -> Checkpoint:
@@ -67,7 +67,8 @@ def _checkpoint(session: TrainingSession, path: Path) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def _episode(number: int) -> Episode:
+def made_up_episode(number: int) -> Episode:
+    """A random walk of the duck task."""
     rng = np.random.default_rng(number)
     path = 0.3 + 0.02 * np.cumsum(rng.normal(size=(TICKS + 1, len(JOINTS))), axis=0)
     poses = np.tile([0.5, 0.0, 0.02, 1.0, 0.0, 0.0, 0.0], (TICKS, 2, 1))

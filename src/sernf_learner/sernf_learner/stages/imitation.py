@@ -26,7 +26,8 @@ class Imitation:
         """One step of the actor."""
         windows = data.imitation_batch(learner.config.batch)
         loss_of = centring_loss if share_done < learner.config.centring_share else imitation_loss
-        loss, metrics = loss_of(learner.actor, windows.vector, windows.chunk)
+        vector = learner.actor.seeing(windows.vector, data.images(windows, varied=True))
+        loss, metrics = loss_of(learner.actor, vector, windows.chunk)
         metrics["actor_gradient"] = learner.step_actor(loss, share_done)
         return metrics
 

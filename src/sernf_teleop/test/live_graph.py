@@ -138,6 +138,10 @@ class Graph:
             command.header.stamp = self.node.get_clock().now().to_msg()
             self._policy.publish(command)
 
+    def hears(self, source: str) -> bool:
+        """Whether commands of `source` reach this test too: the bridge may discover it first, and a release comes once."""
+        return self.commands.get(source, 0) > 0
+
     def _on_bridge(self, message: BridgeState) -> None:
         self.bridge = message
 

@@ -60,8 +60,9 @@ def test_pictures_are_stored_compressed_and_come_out_again(tmp_path: Path, codec
 
 
 def test_as_published_means_byte_for_byte(tmp_path: Path) -> None:
-    episode = recorded(tmp_path, "as_published", serialised())
-    assert [message.data for message in messages(episode, [TOPIC])] == [serialised()]
+    data = serialised()
+    episode = recorded(tmp_path, "as_published", data)
+    assert [message.data for message in messages(episode, [TOPIC])] == [data]
 
 
 @pytest.mark.parametrize("data", [b"no picture at all", serialised("32FC7")])

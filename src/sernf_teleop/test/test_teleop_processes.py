@@ -76,7 +76,7 @@ def console(graph: Graph) -> Iterator[Console]:
 
 def test_a_held_key_moves_the_hand_and_letting_go_leaves_it_there(graph: Graph, console: Console) -> None:
     start_m = graph.hand_m
-    graph.until(lambda: graph.hand_m[0] - start_m[0] > 0.04, meanwhile=lambda: console.type("w"))
+    graph.until(lambda: graph.hand_m[0] - start_m[0] > 0.04 and graph.hears("teleop"), meanwhile=lambda: console.type("w"))
     assert graph.active == "teleop"
     graph.until(lambda: graph.mode == BridgeState.MODE_HOLD)
     graph.until(lambda: graph.releases > 0)  # it comes on another topic than the bridge's answer to it
@@ -121,7 +121,7 @@ def test_takeover_preempts_the_policy_and_hands_back_without_a_jump(graph: Graph
     graph.select("policy")
     graph.until(lambda: graph.active == "policy")
     before_rad = graph.executed_rad
-    graph.until(lambda: graph.active == "teleop", meanwhile=lambda: console.type(" "))
+    graph.until(lambda: graph.active == "teleop" and graph.hears("teleop"), meanwhile=lambda: console.type(" "))
     graph.until(lambda: graph.active == "policy")
     graph.until(lambda: graph.releases > 0)  # it comes on another topic than the bridge's answer to it
     assert graph.releases == 1

@@ -34,6 +34,8 @@ FIRM_RAD = 0.06
 """To which they are pressed for taking them out: what is held loosely stays in the holder."""
 HOLDING, FIRM, MOST = 0.62, 0.9, 1.0
 """Shares of the way from the open to the closed hand."""
+CALM = 0.65
+"""Of the speed of the other demonstrators: here the forearm turns far, and would lag behind its command."""
 STILL_S = 0.3
 """How long it looks while nothing moves."""
 MOST_TRIES = 3
@@ -102,7 +104,7 @@ class ScissorsDemonstrator:
     def __init__(self, kinematics: Kinematics, rng: np.random.Generator, *, variety: ScissorsVariety | None = None) -> None:
         self._kinematics, self._rng = kinematics, rng
         self._variety = variety or ScissorsVariety()
-        self._motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S)
+        self._motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, CALM * DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S)
         self._script: Iterator[FloatArray] = iter(())
         self._share = 0.0
         self.phase = "idle"

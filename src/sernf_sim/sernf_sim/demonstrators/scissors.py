@@ -35,7 +35,7 @@ FIRM_RAD = 0.06
 HOLDING, FIRM, MOST = 0.62, 0.9, 1.0
 """Shares of the way from the open to the closed hand."""
 CALM = 0.65
-"""Of the speed of the other demonstrators: here the forearm turns far, and would lag behind its command."""
+"""Of the speed of the other demonstrators: here the forearm turns far, and lags behind its command."""
 STILL_S = 0.3
 """How long it looks while nothing moves."""
 MOST_TRIES = 3
@@ -80,7 +80,7 @@ class ScissorsVariety:
         """One attempt's style."""
         return ScissorsStyle(
             speed=float(np.exp(rng.uniform(*np.log(self.speed)))),
-            back_m=float(rng.uniform(0.08, 0.12)),
+            back_m=float(rng.uniform(0.06, 0.09)),
             lift_m=float(rng.uniform(0.11, 0.14)),
             pause_before_s=float(rng.uniform(0.0, self.pause_s)),
             pause_above_s=float(rng.uniform(0.0, self.pause_s)),

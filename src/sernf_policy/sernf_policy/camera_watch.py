@@ -60,8 +60,8 @@ class CameraWatch:
         self._cameras: dict[str, _Camera] = {}
         self._pictures: Mapping[str, Picture] = {}
         self._together_ns = 0
-        self.received = self.lost = 0
-        """pictures that came, and those that did not get into a set before newer ones came"""
+        self.received = self.matched_pictures = 0
+        """pictures that came, and those of them that were matched with the other cameras'"""
 
     def arrived(self, name: str, stamp_ns: int, encoding: str, content: bytes) -> None:
         """A message, before it is matched with those of other cameras."""
@@ -77,6 +77,7 @@ class CameraWatch:
 
     def matched(self, stamp_ns: int, pictures: Mapping[str, Picture]) -> None:
         """One picture (H, W, 3) RGB of each camera, taken at the same time; `stamp_ns`: of the oldest."""
+        self.matched_pictures += len(pictures)
         if stamp_ns >= self._together_ns:
             self._together_ns, self._pictures = stamp_ns, pictures
 

@@ -111,6 +111,8 @@ class PolicyReport:
             **_likelihood(session.evidence),
             **vars(counts),
             "missed_ticks": self._schedule.missed,
+            "pictures": self._sync.cameras.received,
+            "pictures_unmatched": self._sync.cameras.received - self._sync.cameras.matched_pictures,
             **{f"age_of_{topic}_ms": "never" if age_s is None else _ms(age_s) for topic, age_s in ages.items()},
         }
         session.seam_jump_rad = self._longest_latency_s = 0.0

@@ -85,8 +85,11 @@ def test_a_camera_that_lags(cameras: Cameras) -> None:
 
 
 def test_cameras_whose_clocks_differ(cameras: Cameras) -> None:
+    watch = cameras.watch
+    assert (watch.received, watch.matched_pictures) == (20, 20)
     cameras.late_ns = {"front": 120 * MS}
     assert cameras.run(6).startswith("cameras front, wrist: no pictures taken within 0.05 s of each other")
+    assert (watch.received, watch.matched_pictures) == (32, 20)
     cameras.late_ns = {}
     assert cameras.run(1) == ""
 

@@ -8,19 +8,17 @@ above with its palm tilted towards it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sernf_robot.joints import HAND_JOINTS
-from sernf_robot.kinematics import FloatArray, Kinematics, NotReachableError
+from sernf_robot.kinematics import FloatArray, Kinematics
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
+from sernf_sim.demonstrators.scripted_demonstrator import ScriptedDemonstrator
 from sernf_sim.tasks.duck import BOWL_RADIUS_M, START_HAND_RAD
-
-logger = logging.getLogger(__name__)
 
 DUCK_IN_HAND_M = np.array([-0.0123, 0.0463, 0.2708])
 """Where the duck is in the hand frame when the fingers close around it: in the middle of where the twin's weak hand holds it,
@@ -133,7 +131,7 @@ def _error(rng: np.random.Generator, spread_m: float) -> FloatArray:
     return np.array([*rng.normal(0.0, spread_m, 2), 0.0])
 
 
-class DuckDemonstrator:
+class DuckDemonstrator(ScriptedDemonstrator):
     """Makes attempts at the duck task; see the module's text. One style is drawn per `reset`."""
 
     def __init__(
@@ -148,30 +146,15 @@ class DuckDemonstrator:
         self._rng = rng
         self._variety = variety or Variety()
         speed = DEFAULT_MAX_SPEED_RAD_S if max_speed_rad_s is None else max_speed_rad_s
-        self._motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, speed, ACT_PERIOD_S)
-        self._script: Iterator[FloatArray] = iter(())
-        self.phase = "idle"
-        self.done = True
+        super().__init__(SmoothMotion(kinematics, POSTURE_ARM_RAD, speed, ACT_PERIOD_S))
 
     def reset(self, observation: Observation) -> None:
         """Begin an attempt at the robot's present pose."""
         self.style = self._variety.draw(self._rng)
-        self._motion.start(np.asarray(observation.joint_position_rad, dtype=np.float64))
-        self._observation = observation
-        self._script = self._attempt(self.style)
-        self.done = False
+        self._begin(self._attempt(self.style), observation)
 
-    def act(self, observation: Observation) -> FloatArray:
-        """Joint targets (24,) rad for the next 50 ms."""
+    def _see(self, observation: Observation) -> None:
         self._observation = observation
-        try:
-            return next(self._script)
-        except StopIteration:
-            self.done, self.phase = True, "done"
-        except NotReachableError as error:
-            logger.info("the attempt ends: %s", error)
-            self.done, self.phase = True, "out of reach"
-        return self._motion.target_rad.copy()
 
     def _attempt(self, style: Style) -> Iterator[FloatArray]:
         """Grasp and place; again, with more care, when the duck was lost on the way."""

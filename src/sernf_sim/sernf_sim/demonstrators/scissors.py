@@ -6,22 +6,20 @@ how hard it holds: while it carries, it keeps them half open. What it misses it 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sernf_robot.joints import HAND_JOINTS
-from sernf_robot.kinematics import FloatArray, Kinematics, NotReachableError
+from sernf_robot.kinematics import FloatArray, Kinematics
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.duck import DEFAULT_MAX_SPEED_RAD_S
 from sernf_sim.demonstrators.motion import HAND, HandPose, SmoothMotion
 from sernf_sim.demonstrators.scissors_view import ScissorsView
+from sernf_sim.demonstrators.scripted_demonstrator import ScriptedDemonstrator
 from sernf_sim.tasks.scissors import ABOVE_TAPE_M, CUT_ALONG_M, HAND_OPEN_RAD, TAPE_YAW_RAD
 from sernf_sim.tasks.scissors_scene import SEATED_HINGE_M
-
-logger = logging.getLogger(__name__)
 
 HINGE_IN_HAND_M = np.array([0.0567, 0.0436, 0.2069])
 """In the middle of where the twin's hand takes hold of the scissors: 6 mm to any side still succeed."""
@@ -98,39 +96,23 @@ class ScissorsVariety:
         )  # fmt: skip
 
 
-class ScissorsDemonstrator:
+class ScissorsDemonstrator(ScriptedDemonstrator):
     """Makes attempts at the scissors task; see the module's text. One style is drawn per `reset`."""
 
     def __init__(self, kinematics: Kinematics, rng: np.random.Generator, *, variety: ScissorsVariety | None = None) -> None:
         self._kinematics, self._rng = kinematics, rng
         self._variety = variety or ScissorsVariety()
-        self._motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, CALM * DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S)
-        self._script: Iterator[FloatArray] = iter(())
+        super().__init__(SmoothMotion(kinematics, POSTURE_ARM_RAD, CALM * DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S))
         self._share = 0.0
-        self.phase = "idle"
-        self.done = True
 
     def reset(self, observation: Observation) -> None:
         """Begin an attempt at the robot's present pose."""
         self.style = self._variety.draw(self._rng)
-        self._motion.start(np.asarray(observation.joint_position_rad, dtype=np.float64))
-        self._share = 0.0
-        self._view = ScissorsView(self._kinematics)
-        self._view.update(observation)
-        self._script = self._attempt(self.style)
-        self.done = False
+        self._share, self._view = 0.0, ScissorsView(self._kinematics)
+        self._begin(self._attempt(self.style), observation)
 
-    def act(self, observation: Observation) -> FloatArray:
-        """Joint targets (24,) rad for the next 50 ms."""
+    def _see(self, observation: Observation) -> None:
         self._view.update(observation)
-        try:
-            return next(self._script)
-        except StopIteration:
-            self.done, self.phase = True, "done"
-        except NotReachableError as error:
-            logger.info("the attempt ends: %s", error)
-            self.done, self.phase = True, "out of reach"
-        return self._motion.target_rad.copy()
 
     def _attempt(self, style: ScissorsStyle) -> Iterator[FloatArray]:
         self.phase = "approach"

@@ -1,0 +1,47 @@
+"""What scripted demonstrators share: a script that yields joint targets, and ends well, badly or out of reach."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+
+from sernf_robot.kinematics import FloatArray, NotReachableError
+from sernf_sim.demonstrators.demonstrator import Observation
+from sernf_sim.demonstrators.motion import SmoothMotion
+
+logger = logging.getLogger(__name__)
+
+
+class ScriptedDemonstrator(ABC):
+    """Subclasses say what they make of an observation, and `_begin` a script at each `reset`."""
+
+    def __init__(self, motion: SmoothMotion) -> None:
+        self._motion = motion
+        self._script: Iterator[FloatArray] = iter(())
+        self.phase = "idle"
+        self.done = True
+
+    @abstractmethod
+    def _see(self, observation: Observation) -> None:
+        """A moment later."""
+
+    def act(self, observation: Observation) -> FloatArray:
+        """Joint targets (24,) rad for the next 50 ms."""
+        self._see(observation)
+        try:
+            return next(self._script)
+        except StopIteration:
+            self.done, self.phase = True, "done"
+        except NotReachableError as error:
+            logger.info("the attempt ends: %s", error)
+            self.done, self.phase = True, "out of reach"
+        return self._motion.target_rad.copy()
+
+    def _begin(self, script: Iterator[FloatArray], observation: Observation) -> None:
+        """At the robot's present pose."""
+        self._motion.start(np.asarray(observation.joint_position_rad, dtype=np.float64))
+        self._see(observation)
+        self._script, self.done = script, False

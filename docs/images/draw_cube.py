@@ -70,7 +70,7 @@ class Picture:
         camera.pos, camera.quat = look_at(EYE_M, CENTER_M, (0.0, 0.0, 1.0))
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
-        self._picture = OffscreenPicture(self._model, 2 * SIZE_PX, 2 * SIZE_PX, shadows=False)
+        self._picture = OffscreenPicture(self._model, 2 * SIZE_PX, 2 * SIZE_PX, fine=False)
         self._options = mujoco.MjvOption()
         self._options.geomgroup[:] = 0
         self._options.geomgroup[[OBJECT_GROUP, VISUAL_GROUP]] = 1

@@ -62,7 +62,7 @@ def side_by_side(pictures: list[Image.Image], labels: list[str]) -> Image.Image:
 def strip(task: str, states: States, moments: dict[str, Moment]) -> Image.Image:
     """The whole robot at each moment, by label, with all meshes and shadows."""
     width_px, height_px = (OVERSAMPLING * size for size in STRIP_FRAME_PX)
-    with WorldRenderer(task, width_px=width_px, height_px=height_px, visual="full", shadows=True) as renderer:
+    with WorldRenderer(task, width_px=width_px, height_px=height_px, visual="full", fine=True) as renderer:
         pictures = [Image.fromarray(renderer.render(at(states, moment), OVERVIEW)) for moment in moments.values()]
     smaller = [picture.resize(STRIP_FRAME_PX, Image.Resampling.LANCZOS) for picture in pictures]
     # 256 colours halve the file; only with k-means rounds do small things keep their colour.

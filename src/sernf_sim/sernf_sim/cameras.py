@@ -1,7 +1,7 @@
 """Pictures of the world from its full state, by MuJoCo's off-screen renderer on the CPU or a GPU.
 
 Rendering belongs into a process of its own, never beside a control loop. A frame's cost lies in the triangles, not in the pixels,
-and shadows cost many times as much: cameras use light meshes without shadows. Fails with `RenderError`, which says what to do.
+and shadows and smooth edges cost many times as much: cameras have light meshes and neither. Fails with `RenderError`, which says what to do.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class WorldRenderer:
     """Renders one task's world. Opens a graphics context at once: `close` it, or use it as a context manager."""
 
     def __init__(
-        self, task: str, *, width_px: int = 128, height_px: int = 128, visual: Visual = "light", shadows: bool = False
+        self, task: str, *, width_px: int = 128, height_px: int = 128, visual: Visual = "light", fine: bool = False
     ) -> None:
         self.task = task
         self._model = compile_world(make_task(task), visual=visual)
         self._data = mujoco.MjData(self._model)
-        self._picture = OffscreenPicture(self._model, width_px, height_px, shadows=shadows)
+        self._picture = OffscreenPicture(self._model, width_px, height_px, fine=fine)
         self._options = mujoco.MjvOption()
         self._options.geomgroup[:] = 0
         self._options.geomgroup[[OBJECT_GROUP, VISUAL_GROUP]] = 1

@@ -46,12 +46,15 @@ def choose_library() -> str:
 class OffscreenPicture:
     """One graphics context with one size, for one model. Use it from the thread that made it."""
 
-    def __init__(self, model: mujoco.MjModel, width_px: int, height_px: int, *, shadows: bool) -> None:
+    def __init__(self, model: mujoco.MjModel, width_px: int, height_px: int, *, fine: bool) -> None:
+        """`fine`: with shadows and smooth edges, which cost many times as much."""
         library = choose_library()
         # PyOpenGL and the drivers raise all kinds of errors; whatever it is, the answer is the same.
         try:
             self._context: Any = importlib.import_module(f"mujoco.{library}").GLContext(width_px, height_px)
             self._context.make_current()
+            if not fine:
+                model.vis.quality.offsamples = 0
             model.vis.global_.offwidth, model.vis.global_.offheight = width_px, height_px
             self._gpu = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         except (ImportError, AttributeError, RuntimeError, OSError, TypeError, ValueError, mujoco.FatalError) as error:
@@ -62,7 +65,7 @@ class OffscreenPicture:
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._gpu)
         self._model = model
         self._scene = mujoco.MjvScene(model, MAX_GEOMS)
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = fine
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._area = mujoco.MjrRect(0, 0, width_px, height_px)

@@ -44,7 +44,7 @@ def test_closing_twice_is_harmless_and_closed_is_closed() -> None:
     model = spec.compile()
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    picture = OffscreenPicture(model, 32, 16, shadows=False)
+    picture = OffscreenPicture(model, 32, 16, fine=False)
     assert picture.take(data, "eye", mujoco.MjvOption()).shape == (16, 32, 3)
     picture.close()
     picture.close()

@@ -40,7 +40,10 @@ class Frames:
 
 
 def varied_images(images: Mapping[str, Tensor], config: ImageAugmentation) -> dict[str, Tensor]:
-    """Camera -> (B, h, w, 3) uint8, each picture displaced and tinted at random; torch's generator."""
+    """Camera -> (B, h, w, 3) uint8, each picture displaced and tinted at random; torch's generator.
+
+    On the processor, where the pictures are kept.
+    """
     return {name: _tinted(_shifted(batch, config.shift_px), config) for name, batch in images.items()}
 
 
@@ -60,21 +63,23 @@ def features_of(eyes: Eyes, episode: Episode) -> dict[str, Array32]:
 def _shifted(batch: Tensor, most_px: int) -> Tensor:
     if most_px == 0:
         return batch
-    count, height, width, _ = batch.shape
-    rows, columns = (torch.randint(-most_px, most_px + 1, (count, 1), device=batch.device) for _ in range(2))
-    row = (torch.arange(height, device=batch.device) + rows).clamp(0, height - 1)
-    column = (torch.arange(width, device=batch.device) + columns).clamp(0, width - 1)
-    return batch[torch.arange(count, device=batch.device)[:, None, None], row[:, :, None], column[:, None, :]]
+    _, height, width, _ = batch.shape
+    border = (most_px, most_px)
+    wider = torch.from_numpy(np.pad(batch.numpy(), ((0, 0), border, border, (0, 0)), mode="edge"))
+    # Slices: picking each pixel by its index takes ten times as long.
+    corners = torch.randint(2 * most_px + 1, (len(batch), 2)).tolist()
+    return torch.stack([part[row : row + height, column : column + width] for part, (row, column) in zip(wider, corners)])
 
 
 def _tinted(batch: Tensor, config: ImageAugmentation) -> Tensor:
     if config.brightness == config.contrast == config.colour == 0.0:
         return batch
+
+    def factor(share: float, channels: int) -> Tensor:
+        return 1.0 + share * (2.0 * torch.rand(len(batch), 1, 1, channels) - 1.0)
+
     pictures = batch.float()
-
-    def factor(share: float, *shape: int) -> Tensor:
-        return 1.0 + share * (2.0 * torch.rand(len(batch), *shape, device=batch.device) - 1.0)
-
+    contrast, brightness, colour = factor(config.contrast, 1), factor(config.brightness, 1), factor(config.colour, 3)
     middle = pictures.mean((1, 2, 3), keepdim=True)
-    pictures = (pictures - middle) * factor(config.contrast, 1, 1, 1) + middle * factor(config.brightness, 1, 1, 1)
-    return (pictures * factor(config.colour, 1, 1, 3)).clamp(0.0, 255.0).to(torch.uint8)
+    tinted = pictures.mul_(contrast * colour).add_(middle * (brightness - contrast) * colour)
+    return tinted.clamp_(0.0, 255.0).to(torch.uint8)

@@ -8,7 +8,7 @@ from typing import Any
 
 import flow_matching as flow_matching  # enters the flow "flow_matching"
 
-from sernf_policy.layout import SEEN_OBSERVATION
+from sernf_learner.task_settings import SEEING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,7 @@ VARIANTS = {
     ),
     "seen": Variant(
         text="from two cameras and the joints instead of the objects' poses",
-        overrides={
-            "observation": SEEN_OBSERVATION,
-            "cameras": ({"name": "front"}, {"name": "wrist"}),
-            "augmentation.copies": 0,
-        },
+        overrides={**SEEING, "cameras": ({"name": "front"}, {"name": "wrist"})},
     ),
     "no_augmentation": Variant(text="without copies of windows", overrides={"augmentation.copies": 0}),
 }

@@ -11,14 +11,24 @@ from typing import Any
 from sernf_policy.layout import CUBE_OBSERVATION, DUCK_OBSERVATION, SEEN_OBSERVATION
 from sernf_robot.joints import JOINTS
 
+SEEING: Mapping[str, Any] = {
+    "observation": SEEN_OBSERVATION,
+    "absolute_joints": JOINTS,
+    "policy.body_dropout": 0.5,
+    # A copy that is moved off its path would have been seen elsewhere.
+    "augmentation.copies": 0,
+    "imitation_steps": 2000,
+    "imitation_acting.player.execute_steps": 5,
+    "acting.player.execute_steps": 5,
+}
+"""How a policy learns that sees. Without copies nothing leads back to the path but that it knows where this is."""
+
 TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "duck": {"observation": DUCK_OBSERVATION},
     "scissors": {
-        "observation": SEEN_OBSERVATION,
+        **SEEING,
         # Tape, holder and hand, pixel by pixel: half a centimetre decides.
-        "cameras": ({"name": "front", "crop": (0.046875, 0.0625, 0.796875, 0.5625), "size_px": (96, 64)}, {"name": "wrist"}),
-        # A copy that is moved off its path would have been seen elsewhere.
-        "augmentation.copies": 0,
+        "cameras": ({"name": "front", "crop": (0.015625, 0.0625, 0.765625, 0.5625), "size_px": (96, 64)}, {"name": "wrist"}),
     },
     "cube": {
         "observation": CUBE_OBSERVATION,

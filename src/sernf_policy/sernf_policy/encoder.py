@@ -33,17 +33,25 @@ def mlp(sizes: tuple[int, ...], *, dropout: float = 0.0) -> nn.Sequential:
 class VectorEncoder(nn.Module):
     """The observation vector, standardised, through an MLP. Output: (B, code_size)."""
 
-    def __init__(self, observation_size: int, hidden: int, code_size: int, input_noise: float = 0.0) -> None:
-        """`input_noise`: standard deviation of the noise on standardised observations in training mode."""
+    body: Tensor
+
+    def __init__(self, body: Tensor, hidden: int, code_size: int, input_noise: float = 0.0, body_dropout: float = 0.0) -> None:
+        """`body` (n,) bool: which numbers do not come from pictures. In training mode standardised observations get noise of the
+        standard deviation `input_noise`, and in a share `body_dropout` of them the body is left out.
+        """
         super().__init__()
-        self.code_size, self.input_noise = code_size, input_noise
-        self.standardiser = Standardiser(observation_size)
-        self.network = nn.Sequential(mlp((observation_size, hidden, hidden, code_size)), nn.LayerNorm(code_size))
+        self.code_size, self.input_noise, self.body_dropout = code_size, input_noise, body_dropout
+        self.register_buffer("body", body, persistent=False)
+        self.standardiser = Standardiser(len(body))
+        self.network = nn.Sequential(mlp((len(body), hidden, hidden, code_size)), nn.LayerNorm(code_size))
 
     def forward(self, observation: Observation) -> Tensor:
         """(B, n) under `vector` -> (B, code_size)."""
         standardised = self.standardiser(observation["vector"])
         if self.training and self.input_noise > 0.0:
             standardised = standardised + self.input_noise * torch.randn_like(standardised)
+        if self.training and self.body_dropout > 0.0:
+            left_out = torch.rand(len(standardised), 1, device=standardised.device) < self.body_dropout
+            standardised = standardised.masked_fill(left_out & self.body, 0.0)
         code: Tensor = self.network(standardised)
         return code

@@ -139,6 +139,11 @@ class PolicyLayout:
         """Length of the observation vector."""
         return sum(self.size_of(term) for term in self.observation)
 
+    @property
+    def of_body(self) -> tuple[bool, ...]:
+        """For each number of the observation vector whether it does not come from a picture."""
+        return tuple(not term.startswith(f"{IMAGE}/") for term in self.observation for _ in range(self.size_of(term)))
+
     def size_of(self, term: str) -> int:
         """How many numbers `term` is; raises LayoutError for one that is not known."""
         kind, _, camera = ticks_ago(term)[0].partition("/")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sernf_policy.encoder import Observation, VectorEncoder
 from sernf_policy.flow import FLOWS, base_log_prob
-from sernf_policy.layout import IMAGE, PolicyLayout, ticks_ago
+from sernf_policy.layout import IMAGE, PolicyLayout
 from sernf_policy.normaliser import ChunkNormaliser
 from sernf_policy.vision import Eyes, VisionConfig
 
@@ -20,7 +20,9 @@ class PolicyConfig:
     """Kind and sizes of the networks, and how chunks are normalised. `flow`: one of sernf_policy.flow.FLOWS.
 
     `noise`: standard deviation of the noise that training adds to scaled chunks: without it the density would be degenerate.
-    `input_noise`: of the noise that it adds to standardised observations.
+    `input_noise`: of the noise that it adds to standardised observations. `body_dropout`: in what share of them it leaves out all
+    but the pictures: joints tell how the motion has gone so far, and who knows that goes on like that without looking (copycat,
+    arXiv 2010.14876).
     `margin`: how far beyond the demonstrated range of motion, in shares of its half, the policy may command.
     """
 
@@ -33,6 +35,7 @@ class PolicyConfig:
     dropout: float = 0.0
     noise: float = 0.02
     input_noise: float = 0.0
+    body_dropout: float = 0.0
     margin: float = 0.1
     smallest_half_range_rad: float = 0.02
     temperature: float = 0.7
@@ -48,6 +51,8 @@ class PolicyConfig:
             raise ValueError(f"blocks: expected 0 or more, got {self.blocks}")
         if not 0.0 < self.noise < 0.5:
             raise ValueError(f"noise: expected more than 0 and less than 0.5, got {self.noise}")
+        if not 0.0 <= self.body_dropout < 1.0:
+            raise ValueError(f"body_dropout: expected at least 0 and less than 1, got {self.body_dropout}")
         if not 0.0 <= self.temperature <= 2.0:
             raise ValueError(f"temperature: expected 0 to 2, got {self.temperature}")
 
@@ -68,7 +73,11 @@ class ChunkPolicy(nn.Module):
         super().__init__()
         self.layout, self.config = layout, config
         self._commanded = layout.slice_of("commanded_position")
-        self.encoder = VectorEncoder(layout.observation_size, config.encoder_hidden, config.code_size, config.input_noise)
+        if config.body_dropout > 0.0 and not layout.cameras:
+            raise ValueError(f"body_dropout: expected 0 without cameras, got {config.body_dropout}: nothing would be left to see")
+        self.encoder = VectorEncoder(
+            torch.tensor(layout.of_body), config.encoder_hidden, config.code_size, config.input_noise, config.body_dropout
+        )
         self.normaliser = ChunkNormaliser(layout.horizon, layout.counted)
         self.eyes = Eyes(layout.cameras, config.vision)
         self.flow = FLOWS[config.flow](
@@ -80,13 +89,9 @@ class ChunkPolicy(nn.Module):
         """Normalisation from data: `vectors` (n, observation_size), `chunks` (n, H, A) rad."""
         config = self.config
         self.encoder.standardiser.fit(vectors)
-        for view in self.layout.cameras:
-            # What eyes give is of this size already, and changes while they learn.
-            seen = [
-                self.layout.slice_of(term) for term in self.layout.observation if ticks_ago(term)[0] == f"{IMAGE}/{view.name}"
-            ]
-            for part in seen:
-                self.encoder.standardiser.mean[part], self.encoder.standardiser.std[part] = 0.0, 1.0
+        # What eyes give is of this size already, and changes while they learn.
+        seen = ~self.encoder.body
+        self.encoder.standardiser.mean[seen], self.encoder.standardiser.std[seen] = 0.0, 1.0
         self.normaliser.fit(
             chunks, self.commanded({"vector": vectors}),
             margin=config.margin, smallest_half_range_rad=config.smallest_half_range_rad, noise=config.noise,

@@ -11,7 +11,7 @@ from sernf_policy.encoder import VectorEncoder, mlp
 def encoder(size: int = 5) -> VectorEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = VectorEncoder(size, 16, 8)
+        made = VectorEncoder(torch.ones(size, dtype=torch.bool), 16, 8)
     made.standardiser.fit(torch.randn(100, size, generator=torch.Generator().manual_seed(1)) * 3.0 + 1.0)
     return made.eval()
 
@@ -54,3 +54,17 @@ def test_every_layer_but_the_last_is_normalised() -> None:
         nn.SiLU,
         nn.Linear,
     ]
+
+
+def test_what_is_left_out_in_training_is_the_body_and_not_the_pictures() -> None:
+    made = encoder()
+    made.body[3:], made.body_dropout = False, 0.999_999
+    vectors = torch.randn(64, 5, generator=torch.Generator().manual_seed(4))
+    other_body, other_pictures = vectors.clone(), vectors.clone()
+    other_body[:, :3] += 1.0
+    other_pictures[:, 3:] += 1.0
+    with torch.no_grad():
+        assert not torch.allclose(made({"vector": vectors}), made({"vector": other_body}))
+        made.train()
+        torch.testing.assert_close(made({"vector": vectors}), made({"vector": other_body}))
+        assert not torch.allclose(made({"vector": vectors}), made({"vector": other_pictures}))

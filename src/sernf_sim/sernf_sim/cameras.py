@@ -1,7 +1,8 @@
 """Pictures of the world from its full state, by MuJoCo's off-screen renderer on the CPU or a GPU.
 
 Rendering belongs into a process of its own, never beside a control loop. A frame's cost lies in the triangles, not in the pixels,
-and shadows and smooth edges cost many times as much: cameras have light meshes and neither. Fails with `RenderError`, which says what to do.
+and shadows and smooth edges cost many times as much: cameras have light meshes and neither. Fails with `RenderError`, which says
+what to do.
 """
 
 from __future__ import annotations

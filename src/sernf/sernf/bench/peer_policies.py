@@ -50,7 +50,7 @@ class DenoisingPolicy(nn.Module):
         super().__init__()
         config, self.layout = policy.config, policy.layout
         self.steps, self.normaliser = list(steps), policy.normaliser
-        self.encoder = VectorEncoder(self.layout.observation_size, config.encoder_hidden, config.code_size)
+        self.encoder = VectorEncoder(torch.tensor(self.layout.of_body), config.encoder_hidden, config.code_size)
         size = self.layout.chunk_size
         inputs = size + config.code_size + TIME_FEATURES
         width = matching_width(parameters(policy) - parameters(self.encoder), inputs, size)

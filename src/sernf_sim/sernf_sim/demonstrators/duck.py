@@ -18,6 +18,7 @@ from sernf_robot.kinematics import FloatArray, Kinematics
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
 from sernf_sim.demonstrators.scripted_demonstrator import ScriptedDemonstrator
+from sernf_sim.demonstrators.wander import Wander
 from sernf_sim.tasks.duck import BOWL_RADIUS_M, START_HAND_RAD
 
 DUCK_IN_HAND_M = np.array([-0.0123, 0.0463, 0.2708])
@@ -84,6 +85,7 @@ class Variety:
     careless_grasp_error_m: float = 0.024
     place_error_m: float = 0.012
     careless_place_error_m: float = 0.025
+    wander_rad: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> Style:
         """One attempt's style."""
@@ -146,7 +148,8 @@ class DuckDemonstrator(ScriptedDemonstrator):
         self._rng = rng
         self._variety = variety or Variety()
         speed = DEFAULT_MAX_SPEED_RAD_S if max_speed_rad_s is None else max_speed_rad_s
-        super().__init__(SmoothMotion(kinematics, POSTURE_ARM_RAD, speed, ACT_PERIOD_S))
+        motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, speed, ACT_PERIOD_S)
+        super().__init__(motion, Wander(rng, self._variety.wander_rad, ACT_PERIOD_S))
 
     def reset(self, observation: Observation) -> None:
         """Begin an attempt at the robot's present pose."""
@@ -175,8 +178,10 @@ class DuckDemonstrator(ScriptedDemonstrator):
         motion, quick = self._motion, 1.0 / style.speed
         self.phase = "approach"
         above = self._grasp_pose(style, style.approach_height_m, OPEN_RAD)
+        self._careful = False
         yield from motion.move(above, 1.7 * quick, bend_m=style.approach_bend_m)
         yield from motion.hold(style.pause_above_s)
+        self._careful = True
         self.phase = "descend"
         yield from motion.move(self._grasp_pose(style, 0.0, OPEN_RAD), 1.0 * quick)
         yield from motion.hold(0.1)
@@ -192,8 +197,10 @@ class DuckDemonstrator(ScriptedDemonstrator):
         self.phase = "carry"
         held_m, closed = self._held_offset(), self._closed(style)
         over_bowl = self._place_pose(style, held_m, style.lift_height_m, closed)
+        self._careful = False
         yield from motion.move(over_bowl, 1.7 * quick, bend_m=style.transit_bend_m)
         yield from motion.hold(style.pause_at_bowl_s + 0.1)
+        self._careful = True
         self.phase = "lower"
         lowered = self._place_pose(style, held_m, RELEASE_HEIGHT_M, closed)
         yield from motion.move(lowered, 0.7 * quick)

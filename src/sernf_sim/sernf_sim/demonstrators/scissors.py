@@ -18,6 +18,7 @@ from sernf_sim.demonstrators.duck import DEFAULT_MAX_SPEED_RAD_S
 from sernf_sim.demonstrators.motion import HAND, HandPose, SmoothMotion
 from sernf_sim.demonstrators.scissors_view import ScissorsView
 from sernf_sim.demonstrators.scripted_demonstrator import ScriptedDemonstrator
+from sernf_sim.demonstrators.wander import Wander
 from sernf_sim.tasks.scissors import ABOVE_TAPE_M, CUT_ALONG_M, HAND_OPEN_RAD, TAPE_YAW_RAD
 from sernf_sim.tasks.scissors_scene import SEATED_HINGE_M
 
@@ -73,6 +74,7 @@ class ScissorsVariety:
     grasp_error_m: float = 0.0015
     place_error_m: float = 0.002
     second_error_m: float = 0.003
+    wander_rad: float = 0.02
 
     def draw(self, rng: np.random.Generator) -> ScissorsStyle:
         """One attempt's style."""
@@ -102,7 +104,8 @@ class ScissorsDemonstrator(ScriptedDemonstrator):
     def __init__(self, kinematics: Kinematics, rng: np.random.Generator, *, variety: ScissorsVariety | None = None) -> None:
         self._kinematics, self._rng = kinematics, rng
         self._variety = variety or ScissorsVariety()
-        super().__init__(SmoothMotion(kinematics, POSTURE_ARM_RAD, CALM * DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S))
+        motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, CALM * DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S)
+        super().__init__(motion, Wander(rng, self._variety.wander_rad, ACT_PERIOD_S))
         self._share = 0.0
 
     def reset(self, observation: Observation) -> None:
@@ -137,7 +140,9 @@ class ScissorsDemonstrator(ScriptedDemonstrator):
         motion, quick = self._motion, 1.0 / style.speed
         grasp = self._grasp_pose(style)
         back = HandPose(grasp.position_m + style.back_m * self._retreat(grasp), grasp.rotation, HAND_OPEN_RAD)
+        self._careful = False
         yield from motion.move(back, 1.2 * quick)
+        self._careful = True
         yield from motion.move(grasp, 0.8 * quick)
         self.phase = "grasp"
         yield from self._squeeze(RELAXED_RAD, HOLDING / (0.8 * quick), 0.8)
@@ -149,14 +154,15 @@ class ScissorsDemonstrator(ScriptedDemonstrator):
     def _cut(self, style: ScissorsStyle) -> Iterator[FloatArray]:
         """Over the tape, down, shut, open, up again."""
         motion, quick = self._motion, 1.0 / style.speed
-        self.phase = "carry"
+        self.phase, self._careful = "carry", False
         yield from self._carried(motion.move(self._over_tape(style, ABOVE_TAPE_M), 1.5 * quick, bend_m=style.bend_m))
+        self._careful = True
         yield from self._carried(motion.hold(STILL_S + style.pause_above_s))
         self.phase = "lower"
         yield from self._carried(motion.move(self._over_tape(style, 0.0), 0.9 * quick))
         yield from self._carried(motion.move(self._over_tape(style, 0.0), 0.5 * quick))
         self.phase = "cut"
-        yield from self._squeeze(SHUT_RAD, 1.2 * style.speed, MOST)
+        yield from self._squeeze(SHUT_RAD, 0.6 * style.speed, MOST)
         yield from motion.hold(0.4)
         self.phase = "open"
         yield from self._release(HOLDING, 0.3)

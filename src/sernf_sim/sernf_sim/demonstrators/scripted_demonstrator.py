@@ -10,16 +10,18 @@ import numpy as np
 
 from sernf_robot.kinematics import FloatArray, NotReachableError
 from sernf_sim.demonstrators.demonstrator import Observation
-from sernf_sim.demonstrators.motion import SmoothMotion
+from sernf_sim.demonstrators.motion import ARM, SmoothMotion
+from sernf_sim.demonstrators.wander import Wander
 
 logger = logging.getLogger(__name__)
 
 
 class ScriptedDemonstrator(ABC):
-    """Subclasses say what they make of an observation, and `_begin` a script at each `reset`."""
+    """Subclasses say what they make of an observation, and `_begin` a script at each `reset`; it does not stray while careful."""
 
-    def __init__(self, motion: SmoothMotion) -> None:
-        self._motion = motion
+    def __init__(self, motion: SmoothMotion, wander: Wander) -> None:
+        self._motion, self._wander = motion, wander
+        self._careful = True
         self._script: Iterator[FloatArray] = iter(())
         self.phase = "idle"
         self.done = True
@@ -32,7 +34,9 @@ class ScriptedDemonstrator(ABC):
         """Joint targets (24,) rad for the next 50 ms."""
         self._see(observation)
         try:
-            return next(self._script)
+            target = next(self._script)
+            target[ARM] += self._wander.step(careful=self._careful)
+            return target
         except StopIteration:
             self.done, self.phase = True, "done"
         except NotReachableError as error:
@@ -44,4 +48,5 @@ class ScriptedDemonstrator(ABC):
         """At the robot's present pose."""
         self._motion.start(np.asarray(observation.joint_position_rad, dtype=np.float64))
         self._see(observation)
+        self._wander.start()
         self._script, self.done = script, False

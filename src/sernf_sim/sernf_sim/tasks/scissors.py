@@ -33,7 +33,7 @@ from sernf_sim.tasks.task import Judgement
 
 HOLDER_CENTER_M, HOLDER_SPREAD_M = (0.62, 0.02), 0.04
 HOLDER_YAW_RAD, HOLDER_YAW_SPREAD_RAD = -1.06, float(np.radians(20.0))
-TAPE_CENTER_M, TAPE_SPREAD_M = (0.50, -0.20), 0.03
+TAPE_CENTER_M, TAPE_SPREAD_M = (0.44, -0.22), 0.03
 TAPE_YAW_RAD = -1.06 - np.pi / 2 - 0.35
 """Of the tape's direction; the scissors' opening then points as in the holder, turned with the arm."""
 

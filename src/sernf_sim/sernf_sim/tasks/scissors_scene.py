@@ -39,7 +39,7 @@ _WALL_HALF_M = 0.002
 _TAPE_PULL_N_M = 150.0
 _TAPE_ARMATURE_KG, _TAPE_ARMATURE_KG_M2 = 0.05, 2e-5
 """Constraints are as stiff as what they hold is heavy: without it a ribbon of 3 g would be pulled apart by its own tension."""
-_STEEL, _RED, _DARK, _WHITE = (0.75, 0.77, 0.80, 1.0), (0.80, 0.16, 0.14, 1.0), (0.22, 0.24, 0.28, 1.0), (0.96, 0.95, 0.90, 1.0)
+_STEEL, _RED, _DARK, _GREEN = (0.75, 0.77, 0.80, 1.0), (0.80, 0.16, 0.14, 1.0), (0.22, 0.24, 0.28, 1.0), (0.10, 0.62, 0.25, 1.0)
 _KIND = mujoco.mjtGeom
 _SOLID: dict[str, Any] = {"contype": WORLD_MASK[0], "conaffinity": WORLD_MASK[1], "group": OBJECT_GROUP}
 _TAPE_SOLID: dict[str, Any] = {"contype": WORLD_MASK[0], "conaffinity": WORLD_MASK[1] & ~WORLD_MASK[0], "group": OBJECT_GROUP}
@@ -125,7 +125,7 @@ def add_tape(spec: mujoco.MjSpec) -> None:
             )  # fmt: skip
         strip.add_geom(
             type=_KIND.mjGEOM_BOX, size=[half / 2, TAPE_THICKNESS_M / 2, TAPE_WIDTH_M / 2], pos=[-sign * half / 2, 0.0, 0.0],
-            mass=0.0015, rgba=_WHITE, friction=(0.5, 0.005, 0.0001), **_TAPE_SOLID,
+            mass=0.0015, rgba=_GREEN, friction=(0.5, 0.005, 0.0001), **_TAPE_SOLID,
         )  # fmt: skip
         strip.add_site(name=strip_name(sign), pos=[-sign * half, 0.0, 0.0], size=[0.001] * 3, group=5)
     whole = spec.add_equality(

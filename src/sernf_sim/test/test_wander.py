@@ -1,0 +1,33 @@
+"""A hand that is never steady."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sernf_sim.demonstrators.wander import Wander
+
+
+def strayed(steps: int, *, careful: bool, spread_rad: float = 0.02) -> np.ndarray:
+    wander = Wander(np.random.default_rng(0), spread_rad, 0.05)
+    return np.array([wander.step(careful=careful) for _ in range(steps)])
+
+
+def test_it_strays_as_far_as_it_is_told_and_smoothly() -> None:
+    offsets = strayed(20_000, careful=False)[100:]
+    np.testing.assert_allclose(offsets.std(axis=0), 0.02, rtol=0.1)
+    assert np.abs(offsets.mean(axis=0)).max() < 0.002
+    assert np.abs(np.diff(offsets, axis=0)).max() / 0.05 < 0.5, "rad/s, on top of the motion itself"
+
+
+def test_it_starts_at_the_way_itself_and_comes_back_when_care_is_taken() -> None:
+    assert not strayed(50, careful=True).any()
+    wander = Wander(np.random.default_rng(1), 0.02, 0.05)
+    away = np.abs([wander.step(careful=False) for _ in range(200)]).max()
+    back = np.abs([wander.step(careful=True) for _ in range(40)][-1]).max()
+    assert away > 0.02 and back < 0.001
+    wander.start()
+    assert np.abs(wander.step(careful=False)).max() < 0.005
+
+
+def test_a_steady_hand_is_possible() -> None:
+    assert not strayed(50, careful=False, spread_rad=0.0).any()

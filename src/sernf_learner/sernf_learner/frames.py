@@ -18,25 +18,28 @@ AT_ONCE = 64
 
 
 class Frames:
-    """Pictures (n, h, w, 3) uint8 of each camera, of one episode after the other."""
+    """Pictures (n, h, w, 3) uint8 of each camera, of one episode after the other, and what they are to tell, (n, 6)."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[Tensor]] = {}
+        self._ahead: list[Tensor] = []
         self._count = 0
 
-    def add(self, episode: Episode) -> int:
-        """Number of the episode's first frame."""
+    def add(self, episode: Episode, ahead: Array32) -> int:
+        """Number of the episode's first frame. `ahead`: its `way_ahead`."""
         first, self._count = self._count, self._count + len(episode)
         for name, pictures in episode.images.items():
             self._parts.setdefault(name, []).append(torch.from_numpy(np.ascontiguousarray(pictures)))
+        self._ahead.append(torch.from_numpy(ahead))
         return first
 
     def take(self, index: Tensor) -> dict[str, Tensor]:
         """Camera -> (B, h, w, 3) uint8."""
-        for name, parts in self._parts.items():
-            if len(parts) > 1:
-                self._parts[name] = [torch.cat(parts)]
-        return {name: parts[0][index] for name, parts in self._parts.items()}
+        return {name: _joined(parts)[index] for name, parts in self._parts.items()}
+
+    def ahead(self, index: Tensor) -> Tensor:
+        """(B, 6)."""
+        return _joined(self._ahead)[index]
 
 
 def varied_images(images: Mapping[str, Tensor], config: ImageAugmentation) -> dict[str, Tensor]:
@@ -58,6 +61,12 @@ def features_of(eyes: Eyes, episode: Episode) -> dict[str, Array32]:
         parts = [eyes({name: part.to(device)})[name].cpu() for part in torch.split(batch, AT_ONCE)]
         found[name] = torch.cat(parts).numpy()[np.cumsum(changes) - 1]
     return found
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """All of them, one below the other; kept like that."""
+    parts[:] = [parts[0] if len(parts) == 1 else torch.cat(parts)]
+    return parts[0]
 
 
 def _shifted(batch: Tensor, most_px: int) -> Tensor:

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from sernf_learner.foresight import Foresight
 from sernf_learner.learning_config import LearningConfig
 from sernf_learner.processes import average_gradients, chosen_device
 from sernf_policy.checkpoint import Checkpoint
@@ -24,8 +25,8 @@ from sernf_teleop.episode_files import sync
 
 class LearnerState:
     """`actor` is trained, `average` (an exponential average of it) acts and gives targets. `frozen`: the flow that training began
-    with, against which divergence is measured; None while imitating. `critic` and `critic_target`: None before the warm-up.
-    All are on `device`.
+    with, against which divergence is measured; None while imitating. `foresight`: None unless eyes are trained. `critic` and
+    `critic_target`: None before the warm-up. All are on `device`.
     """
 
     def __init__(self, layout: PolicyLayout, config: LearningConfig, parent: Checkpoint | None, *, with_critic: bool) -> None:
@@ -33,6 +34,9 @@ class LearnerState:
         self.actor = ChunkPolicy(layout, config.policy) if parent is None else copy.deepcopy(parent.policy)
         self.average = copy.deepcopy(self.actor)
         self.frozen = None if parent is None else copy.deepcopy(parent.policy)
+        self.foresight: Foresight | None = None
+        if parent is None and layout.cameras and config.actor.foresight_weight > 0.0:
+            self.foresight = Foresight(sum(view.features for view in layout.cameras)).to(self.device)
         self.critic: ChunkCritic | None = None
         self.critic_target: ChunkCritic | None = None
         if with_critic:
@@ -49,9 +53,7 @@ class LearnerState:
                 module.to(self.device)
         actor, critic = config.actor, config.critic_training
         self._actor_rate = actor.learning_rate if parent is None else actor.rl_learning_rate
-        self.actor_optimiser = torch.optim.AdamW(
-            self.actor.parameters(), lr=self._actor_rate, weight_decay=actor.weight_decay, fused=True
-        )
+        self.actor_optimiser = torch.optim.AdamW(self._acting(), lr=self._actor_rate, weight_decay=actor.weight_decay, fused=True)
         self.critic_optimiser = torch.optim.AdamW(
             [nn.Parameter(torch.zeros(1))] if self.critic is None else self.critic.parameters(),
             lr=critic.learning_rate, weight_decay=critic.weight_decay, fused=True,
@@ -67,7 +69,7 @@ class LearnerState:
 
     def step_actor(self, loss: Tensor, share_done: float) -> float:
         """One optimiser step of the actor with a cosine schedule; returns the gradient's norm."""
-        norm = self._step(self.actor_optimiser, self.actor.parameters(), loss, self._actor_rate * schedule(share_done))
+        norm = self._step(self.actor_optimiser, self._acting(), loss, self._actor_rate * schedule(share_done))
         _move_towards(self.average, self.actor, self.config.actor.average)
         return norm
 
@@ -84,6 +86,10 @@ class LearnerState:
         if self.critic is None or self.critic_target is None:
             raise RuntimeError("expected a critic; start from weights of the stage critic_warmup")
         return self.critic, self.critic_target
+
+    def _acting(self) -> list[nn.Parameter]:
+        """What is trained with the actor."""
+        return [*self.actor.parameters(), *([] if self.foresight is None else self.foresight.parameters())]
 
     def _step(self, optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], loss: Tensor, rate: float) -> float:
         parameters = list(parameters)
@@ -120,7 +126,10 @@ class LearnerState:
             optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
     def _modules(self) -> dict[str, nn.Module]:
-        named = {"actor": self.actor, "average": self.average, "critic": self.critic, "critic_target": self.critic_target}
+        named = {
+            "actor": self.actor, "average": self.average, "foresight": self.foresight,
+            "critic": self.critic, "critic_target": self.critic_target,
+        }  # fmt: skip
         return {name: module for name, module in named.items() if module is not None}
 
 

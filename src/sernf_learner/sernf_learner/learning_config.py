@@ -29,6 +29,7 @@ class ActorConfig:
 
     `prior_weight`: of the likelihood of what the policy that training began with would do, one of `prior_candidates` chunks, by
     the critic's choice the more the higher the `sharpness`; for a policy that has no demonstrations beside its own attempts.
+    `foresight_weight`: in imitation through cameras, of what eyes are to tell besides, see sernf_learner.foresight.
     `beta`: sharpness of the advantage weights; 0 imitates all successful windows alike. `every`: critic updates for one of the
     actor. `temperature`: of the policy's own chunks that are judged while learning.
     """
@@ -42,6 +43,7 @@ class ActorConfig:
     prior_weight: float = 0.0
     prior_candidates: int = 16
     sharpness: float = 0.0
+    foresight_weight: float = 1.0
     beta: float = 20.0
     largest_weight: float = 20.0
     every: int = 1
@@ -49,7 +51,9 @@ class ActorConfig:
 
     def __post_init__(self) -> None:
         _check_positive(self, "learning_rate", "rl_learning_rate", "largest_weight", "prior_candidates", "every", "temperature")
-        _check_not_negative(self, "weight_decay", "nll_weight", "q_weight", "prior_weight", "sharpness", "beta")
+        _check_not_negative(
+            self, "weight_decay", "nll_weight", "q_weight", "prior_weight", "sharpness", "beta", "foresight_weight"
+        )
         if not self.nll_weight + self.q_weight + self.prior_weight > 0.0:
             raise ValueError(
                 "nll_weight, q_weight, prior_weight: expected one above 0 at least, got none; nothing would be learnt"

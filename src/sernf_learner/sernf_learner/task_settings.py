@@ -17,7 +17,7 @@ SEEING: Mapping[str, Any] = {
     "policy.body_dropout": 0.5,
     # A copy that is moved off its path would have been seen elsewhere.
     "augmentation.copies": 0,
-    "imitation_steps": 2000,
+    "imitation_steps": 2500,
     "imitation_acting.player.execute_steps": 5,
     "acting.player.execute_steps": 5,
 }

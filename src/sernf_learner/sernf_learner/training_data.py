@@ -19,6 +19,7 @@ from torch import Tensor
 from sernf_learner.augmentation import WindowCopies, copied_windows
 from sernf_learner.chunks import BY_SUCCESS, ChunkTable, concatenate, tabulate
 from sernf_learner.episode import POLICY_SOURCE, Ending, Episode
+from sernf_learner.foresight import way_ahead
 from sernf_learner.frames import Frames, features_of, varied_images
 from sernf_learner.learning_config import LearningConfig
 from sernf_learner.processes import chosen_device
@@ -115,6 +116,10 @@ class TrainingData:
             images = varied_images(images, self.config.image_augmentation)
         return {name: batch.to(self._device) for name, batch in images.items()}
 
+    def way_ahead(self, windows: ChunkTable) -> Tensor:
+        """(B, 6), for windows whose pictures are kept."""
+        return self._frames.ahead(windows.frame.cpu()).to(self._device)
+
     def windows(self, count: int) -> ChunkTable:
         """`count` random windows or copies of all episodes, mixed. A copy earns what its window does, and leads there."""
         self._merge()
@@ -135,7 +140,8 @@ class TrainingData:
         tables = []
         for number, episode in enumerate(episodes):
             table = tabulate([episode], self._builder, self.config.gamma, judged_steps, self.config.reward)
-            first = 0 if self._eyes is not None else self._frames.add(episode)
+            keep = self._eyes is None and episode.images
+            first = self._frames.add(episode, way_ahead(episode, self._builder)) if keep else 0
             tables.append(dataclasses.replace(table, frame=table.tick + first, episode=torch.full_like(table.episode, number)))
         return concatenate(tables)
 

@@ -68,6 +68,22 @@ def test_imitation_moves_the_eyes() -> None:
     assert all(moved)
 
 
+def test_eyes_learn_to_tell_the_way_ahead_and_nobody_carries_what_they_told(tmp_path: Path) -> None:
+    def imitate(weight: float) -> tuple[TrainingSession, list[float]]:
+        settings = config(**{"actor.foresight_weight": weight})
+        session = TrainingSession(Stage.IMITATION, settings.layout("duck"), [seen(seed) for seed in range(3)], settings, None, 0)
+        told: list[float] = []
+        session.run(2, lambda step, metrics: told.append(metrics.get("foresight_error", -1.0)))
+        return session, told
+
+    (with_it, told), (without, nothing) = imitate(1.0), imitate(0.0)
+    assert min(told) >= 0.0 and nothing == [-1.0, -1.0]
+    eyes = [session.learner.actor.eyes.encoders["front"].head[0].weight for session in (with_it, without)]
+    assert not torch.equal(*eyes)
+    with_it.save(tmp_path / "a.safetensors")
+    assert "foresight" not in str(list(load_checkpoint(tmp_path / "a.safetensors").policy.state_dict()))
+
+
 def test_a_restored_session_sees_what_it_would_have_seen() -> None:
     settings = config()
     make = lambda: TrainingSession(  # noqa: E731
@@ -106,9 +122,12 @@ def test_a_picture_that_stays_is_looked_at_once() -> None:
 
 def test_frames_are_found_by_number() -> None:
     frames, one, other = Frames(), seen(0), seen(1)
-    assert (frames.add(one), frames.add(other)) == (0, len(one))
-    taken = frames.take(torch.tensor([3, len(one) + 2]))["front"].numpy()
+    ahead = np.arange(6 * (len(one) + len(other)), dtype=np.float32).reshape(-1, 6)
+    assert (frames.add(one, ahead[: len(one)]), frames.add(other, ahead[len(one) :])) == (0, len(one))
+    chosen = torch.tensor([3, len(one) + 2])
+    taken = frames.take(chosen)["front"].numpy()
     np.testing.assert_array_equal(taken, np.stack([one.images["front"][3], other.images["front"][2]]))
+    np.testing.assert_array_equal(frames.ahead(chosen).numpy(), ahead[chosen])
 
 
 def test_pictures_are_varied_and_left_alone_when_nothing_is_to_be_changed() -> None:

@@ -1,6 +1,6 @@
 """Stage 1, imitation: maximum likelihood of the chunks of successful episodes, with displaced copies that lead back to them.
 
-The first part of the steps fits only what the flow is centred on.
+The first part of the steps fits only what the flow is centred on. Eyes learn with it, and by `foresight`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Imitation:
         loss_of = centring_loss if share_done < learner.config.centring_share else imitation_loss
         vector = learner.actor.seeing(windows.vector, data.images(windows, varied=True))
         loss, metrics = loss_of(learner.actor, vector, windows.chunk)
+        if learner.foresight is not None:
+            error = learner.foresight.error(vector[:, ~learner.actor.encoder.body], data.way_ahead(windows))
+            loss, metrics["foresight_error"] = loss + learner.config.actor.foresight_weight * error, float(error.detach())
         metrics["actor_gradient"] = learner.step_actor(loss, share_done)
         return metrics
 

@@ -310,6 +310,8 @@ def make_nodes(bringup: Bringup) -> list[Node]:
     if bringup.bridge_rate_hz is not None:
         bridge["control.rate_hz"] = bringup.bridge_rate_hz
     teleop = {"device": bringup.operator, "rate_hz": bringup.control_rate_hz, **task}
+    if bringup.operator == "demonstrator" and bringup.cameras:
+        teleop["demonstrator.strays"] = True
     runner = {**task, "seed": bringup.seed, "record": bringup.recorder}
     runner["source"] = "policy" if bringup.rollouts else "demonstrator"
     policy: dict[str, Value] = {"rate_hz": bringup.control_rate_hz, **task}

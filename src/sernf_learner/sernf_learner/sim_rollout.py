@@ -97,10 +97,10 @@ class SimRollouts:
     def run_demonstrator(
         self, seed: int, demonstrator: Demonstrator | None = None, cameras: Sequence[CameraView] = ()
     ) -> Outcome:
-        """One attempt of the scripted demonstrator, whose style is drawn from `seed` too, seen by `cameras`."""
+        """One attempt of the scripted demonstrator, whose style is drawn from `seed` too; for `cameras` it strays."""
         self._use_cameras(cameras)
         self._world.reset(seed)
-        script = demonstrator or make_demonstrator(self.task, self._kinematics, np.random.default_rng(seed))
+        script = demonstrator or make_demonstrator(self.task, self._kinematics, np.random.default_rng(seed), strays=bool(cameras))
 
         def decide(tick: int, joints: Array, commanded: Array) -> Array | None:
             if tick == 0:

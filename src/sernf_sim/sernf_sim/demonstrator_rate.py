@@ -22,7 +22,7 @@ from sernf_sim.physics import load_physics
 from sernf_sim.world import SimWorld
 
 
-def measure(task: str, physics: str, episodes: int, seed: int) -> dict[str, object]:
+def measure(task: str, physics: str, episodes: int, seed: int, *, strays: bool = False) -> dict[str, object]:
     """Run `episodes` with seeds `seed`, `seed` + 1, ...; returns what is printed."""
     world = SimWorld(task, load_physics(physics), seed)
     robot = FilteredRobot(world)
@@ -34,7 +34,7 @@ def measure(task: str, physics: str, episodes: int, seed: int) -> dict[str, obje
     for episode_seed in range(seed, seed + episodes):
         world.reset(episode_seed)
         robot.reset()
-        demonstrator = make_demonstrator(task, kinematics, np.random.default_rng(episode_seed))
+        demonstrator = make_demonstrator(task, kinematics, np.random.default_rng(episode_seed), strays=strays)
         demonstrator.reset(Observation(world.joint_position(), world.object_poses()))
         while not (demonstrator.done or world.judge().done or robot.fault):
             target = demonstrator.act(Observation(world.joint_position(), world.object_poses()))
@@ -60,10 +60,11 @@ def main() -> None:
     parser.add_argument("--physics", default="nominal", help="nominal, twin, or a YAML file")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode")
+    parser.add_argument("--strays", action="store_true", help="as it demonstrates for policies that see")
     arguments = parser.parse_args()
     if arguments.episodes < 1:
         parser.error(f"--episodes: expected at least 1, got {arguments.episodes}")
-    result = measure(arguments.task, arguments.physics, arguments.episodes, arguments.seed)
+    result = measure(arguments.task, arguments.physics, arguments.episodes, arguments.seed, strays=arguments.strays)
     sys.stdout.write(json.dumps(result) + "\n")
 
 

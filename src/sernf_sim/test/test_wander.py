@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from sernf_robot.kinematics import Kinematics
+from sernf_sim.demonstrators import Observation, make_demonstrator
 from sernf_sim.demonstrators.wander import Wander
+from sernf_sim.physics import load_physics
+from sernf_sim.world import SimWorld
 
 
 def strayed(steps: int, *, careful: bool, spread_rad: float = 0.02) -> np.ndarray:
@@ -31,3 +35,16 @@ def test_it_starts_at_the_way_itself_and_comes_back_when_care_is_taken() -> None
 
 def test_a_steady_hand_is_possible() -> None:
     assert not strayed(50, careful=False, spread_rad=0.0).any()
+
+
+def test_demonstrators_stray_when_they_are_told_to() -> None:
+    def attempt(strays: bool) -> np.ndarray:
+        world = SimWorld("duck", load_physics("nominal"), 3)
+        demonstrator = make_demonstrator("duck", Kinematics(), np.random.default_rng(3), strays=strays)
+        seen = Observation(world.joint_position(), world.object_poses())
+        demonstrator.reset(seen)
+        return np.array([demonstrator.act(seen)[:7] for _ in range(60)])
+
+    apart = np.abs(attempt(strays=True) - attempt(strays=False)).max(axis=1)
+    assert 0.01 < apart.max() < 0.15
+    assert not np.abs(attempt(strays=False) - attempt(strays=False)).any()

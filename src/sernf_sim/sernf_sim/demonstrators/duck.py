@@ -18,7 +18,6 @@ from sernf_robot.kinematics import FloatArray, Kinematics
 from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import HandPose, SmoothMotion
 from sernf_sim.demonstrators.scripted_demonstrator import ScriptedDemonstrator
-from sernf_sim.demonstrators.wander import Wander
 from sernf_sim.tasks.duck import BOWL_RADIUS_M, START_HAND_RAD
 
 DUCK_IN_HAND_M = np.array([-0.0123, 0.0463, 0.2708])
@@ -85,7 +84,6 @@ class Variety:
     careless_grasp_error_m: float = 0.024
     place_error_m: float = 0.012
     careless_place_error_m: float = 0.025
-    wander_rad: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> Style:
         """One attempt's style."""
@@ -149,7 +147,7 @@ class DuckDemonstrator(ScriptedDemonstrator):
         self._variety = variety or Variety()
         speed = DEFAULT_MAX_SPEED_RAD_S if max_speed_rad_s is None else max_speed_rad_s
         motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, speed, ACT_PERIOD_S)
-        super().__init__(motion, Wander(rng, self._variety.wander_rad, ACT_PERIOD_S))
+        super().__init__(motion, rng)
 
     def reset(self, observation: Observation) -> None:
         """Begin an attempt at the robot's present pose."""

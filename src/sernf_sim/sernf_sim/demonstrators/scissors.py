@@ -18,7 +18,6 @@ from sernf_sim.demonstrators.duck import DEFAULT_MAX_SPEED_RAD_S
 from sernf_sim.demonstrators.motion import HAND, HandPose, SmoothMotion
 from sernf_sim.demonstrators.scissors_view import ScissorsView
 from sernf_sim.demonstrators.scripted_demonstrator import ScriptedDemonstrator
-from sernf_sim.demonstrators.wander import Wander
 from sernf_sim.tasks.scissors import ABOVE_TAPE_M, CUT_ALONG_M, HAND_OPEN_RAD, TAPE_YAW_RAD
 from sernf_sim.tasks.scissors_scene import SEATED_HINGE_M
 
@@ -74,7 +73,6 @@ class ScissorsVariety:
     grasp_error_m: float = 0.0015
     place_error_m: float = 0.002
     second_error_m: float = 0.003
-    wander_rad: float = 0.02
 
     def draw(self, rng: np.random.Generator) -> ScissorsStyle:
         """One attempt's style."""
@@ -105,7 +103,7 @@ class ScissorsDemonstrator(ScriptedDemonstrator):
         self._kinematics, self._rng = kinematics, rng
         self._variety = variety or ScissorsVariety()
         motion = SmoothMotion(kinematics, POSTURE_ARM_RAD, CALM * DEFAULT_MAX_SPEED_RAD_S, ACT_PERIOD_S)
-        super().__init__(motion, Wander(rng, self._variety.wander_rad, ACT_PERIOD_S))
+        super().__init__(motion, rng)
         self._share = 0.0
 
     def reset(self, observation: Observation) -> None:

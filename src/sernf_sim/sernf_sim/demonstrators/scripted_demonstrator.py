@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from sernf_robot.kinematics import FloatArray, NotReachableError
-from sernf_sim.demonstrators.demonstrator import Observation
+from sernf_sim.demonstrators.demonstrator import ACT_PERIOD_S, Observation
 from sernf_sim.demonstrators.motion import ARM, SmoothMotion
-from sernf_sim.demonstrators.wander import Wander
+from sernf_sim.demonstrators.wander import STRAYING_RAD, Wander
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +19,20 @@ logger = logging.getLogger(__name__)
 class ScriptedDemonstrator(ABC):
     """Subclasses say what they make of an observation, and `_begin` a script at each `reset`; it does not stray while careful."""
 
-    def __init__(self, motion: SmoothMotion, wander: Wander) -> None:
-        self._motion, self._wander = motion, wander
+    def __init__(self, motion: SmoothMotion, rng: np.random.Generator) -> None:
+        self._motion, self._wander = motion, Wander(rng, 0.0, ACT_PERIOD_S)
         self._careful = True
         self._script: Iterator[FloatArray] = iter(())
         self.phase = "idle"
         self.done = True
+
+    def stray(self) -> None:
+        """From now on with a hand that is not steady, see `wander`."""
+        self._wander.spread_rad = STRAYING_RAD
+
+    @abstractmethod
+    def reset(self, observation: Observation) -> None:
+        """Begin an attempt at the robot's present pose; draws the style of this attempt."""
 
     @abstractmethod
     def _see(self, observation: Observation) -> None:

@@ -23,9 +23,12 @@ CreateDemonstrator = Callable[[np.random.Generator], "Demonstrator"]
 
 @dataclass(frozen=True, kw_only=True)
 class DemonstratorConfig:
-    """`seed`: the same seed in the same scene gives the same attempt."""
+    """`seed`: the same seed in the same scene gives the same attempt. `strays`: with a hand that is not steady, for policies that
+    see; bringup sets it where there are cameras.
+    """
 
     seed: int = 0
+    strays: bool = False
     start_timeout_s: float = 2.0
     """how long a request may wait for fresh data and a bridge that listens"""
     stale_after_s: float = 0.5
@@ -188,4 +191,4 @@ def create_scripted_operator(config: DemonstratorConfig, task: str, kinematics: 
         make_demonstrator(task, kinematics, np.random.default_rng(0))
     except ValueError as error:
         raise DeviceError(str(error)) from error
-    return ScriptedOperator(config, objects, lambda rng: make_demonstrator(task, kinematics, rng))
+    return ScriptedOperator(config, objects, lambda rng: make_demonstrator(task, kinematics, rng, strays=config.strays))

@@ -59,10 +59,9 @@ class CnnEncoder(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(),
             nn.Conv2d(channels, channels, 1),
         )  # fmt: skip
+        # So signals keep their size without layers that normalise them, which would take half of the time.
         for layer in self.network:
-            if (
-                isinstance(layer, nn.Conv2d) and layer.bias is not None
-            ):  # signals keep their size without normalisation, which would cost half of the time
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         rows, columns = (size // STRIDE for size in (height, width))

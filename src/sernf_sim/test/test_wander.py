@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sernf_robot.kinematics import Kinematics
 from sernf_sim.demonstrators import Observation, make_demonstrator
@@ -48,3 +49,15 @@ def test_demonstrators_stray_when_they_are_told_to() -> None:
     apart = np.abs(attempt(strays=True) - attempt(strays=False)).max(axis=1)
     assert 0.01 < apart.max() < 0.15
     assert not np.abs(attempt(strays=False) - attempt(strays=False)).any()
+
+
+def test_an_attempt_that_was_broken_off_while_it_strayed_leaves_nothing_behind() -> None:
+    world = SimWorld("duck", load_physics("nominal"), 3)
+    demonstrator = make_demonstrator("duck", Kinematics(), np.random.default_rng(3), strays=True)
+    seen = Observation(world.joint_position(), world.object_poses())
+    demonstrator.reset(seen)
+    while demonstrator.phase != "approach":
+        demonstrator.act(seen)
+    demonstrator.act(seen)
+    demonstrator.reset(seen)
+    assert demonstrator.act(seen)[:7] == pytest.approx(world.joint_position()[:7], abs=1e-9)

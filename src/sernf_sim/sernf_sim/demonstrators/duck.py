@@ -176,10 +176,8 @@ class DuckDemonstrator(ScriptedDemonstrator):
         motion, quick = self._motion, 1.0 / style.speed
         self.phase = "approach"
         above = self._grasp_pose(style, style.approach_height_m, OPEN_RAD)
-        self._careful = False
-        yield from motion.move(above, 1.7 * quick, bend_m=style.approach_bend_m)
-        yield from motion.hold(style.pause_above_s)
-        self._careful = True
+        yield from self._freely(motion.move(above, 1.7 * quick, bend_m=style.approach_bend_m))
+        yield from self._freely(motion.hold(style.pause_above_s))
         self.phase = "descend"
         yield from motion.move(self._grasp_pose(style, 0.0, OPEN_RAD), 1.0 * quick)
         yield from motion.hold(0.1)
@@ -195,10 +193,8 @@ class DuckDemonstrator(ScriptedDemonstrator):
         self.phase = "carry"
         held_m, closed = self._held_offset(), self._closed(style)
         over_bowl = self._place_pose(style, held_m, style.lift_height_m, closed)
-        self._careful = False
-        yield from motion.move(over_bowl, 1.7 * quick, bend_m=style.transit_bend_m)
-        yield from motion.hold(style.pause_at_bowl_s + 0.1)
-        self._careful = True
+        yield from self._freely(motion.move(over_bowl, 1.7 * quick, bend_m=style.transit_bend_m))
+        yield from self._freely(motion.hold(style.pause_at_bowl_s + 0.1))
         self.phase = "lower"
         lowered = self._place_pose(style, held_m, RELEASE_HEIGHT_M, closed)
         yield from motion.move(lowered, 0.7 * quick)

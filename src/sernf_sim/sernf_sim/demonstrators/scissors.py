@@ -138,9 +138,7 @@ class ScissorsDemonstrator(ScriptedDemonstrator):
         motion, quick = self._motion, 1.0 / style.speed
         grasp = self._grasp_pose(style)
         back = HandPose(grasp.position_m + style.back_m * self._retreat(grasp), grasp.rotation, HAND_OPEN_RAD)
-        self._careful = False
-        yield from motion.move(back, 1.2 * quick)
-        self._careful = True
+        yield from self._freely(motion.move(back, 1.2 * quick))
         yield from motion.move(grasp, 0.8 * quick)
         self.phase = "grasp"
         yield from self._squeeze(RELAXED_RAD, HOLDING / (0.8 * quick), 0.8)
@@ -152,9 +150,9 @@ class ScissorsDemonstrator(ScriptedDemonstrator):
     def _cut(self, style: ScissorsStyle) -> Iterator[FloatArray]:
         """Over the tape, down, shut, open, up again."""
         motion, quick = self._motion, 1.0 / style.speed
-        self.phase, self._careful = "carry", False
-        yield from self._carried(motion.move(self._over_tape(style, ABOVE_TAPE_M), 1.5 * quick, bend_m=style.bend_m))
-        self._careful = True
+        self.phase = "carry"
+        over = motion.move(self._over_tape(style, ABOVE_TAPE_M), 1.5 * quick, bend_m=style.bend_m)
+        yield from self._freely(self._carried(over))
         yield from self._carried(motion.hold(STILL_S + style.pause_above_s))
         self.phase = "lower"
         yield from self._carried(motion.move(self._over_tape(style, 0.0), 0.9 * quick))

@@ -52,9 +52,16 @@ class ScriptedDemonstrator(ABC):
             self.done, self.phase = True, "out of reach"
         return self._motion.target_rad.copy()
 
+    def _freely(self, way: Iterator[FloatArray]) -> Iterator[FloatArray]:
+        """Along `way`, on which nothing depends on where exactly the hand is."""
+        self._careful = False
+        yield from way
+        self._careful = True
+
     def _begin(self, script: Iterator[FloatArray], observation: Observation) -> None:
         """At the robot's present pose."""
         self._motion.start(np.asarray(observation.joint_position_rad, dtype=np.float64))
         self._see(observation)
         self._wander.start()
+        self._careful = True
         self._script, self.done = script, False
